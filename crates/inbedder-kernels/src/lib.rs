@@ -1,1 +1,30 @@
-//! x
+//! The numbers under inbedder: packed weight matrices and their products, attention over row
+//! ranges, norms, rotary embedding. Numbers in, numbers out: nothing here knows a model, a token or
+//! a file, and all `unsafe` arithmetic of the workspace lives here.
+//!
+//! Every kernel is one text over the leaf operations of [`simd`], instantiated for each instruction
+//! set of the ladder `scalar` → `avx2` → `avx512`; [`Isa`] names the level, found at run time.
+//!
+//! Shapes in the docs: rows are tokens, `k` is the dimension that a product sums over, a panel is
+//! two vectors of columns.
+
+mod attention;
+mod gemm;
+mod isa;
+mod kv_cache;
+mod matrix;
+mod memory;
+mod norm;
+mod rotary;
+mod simd;
+mod threads;
+mod tile;
+
+pub use attention::{Heads, QueryTile, Span, attention, queries_per_tile};
+pub use gemm::{Into, Rows, gemm};
+pub use isa::Isa;
+pub use kv_cache::KvCache;
+pub use matrix::PackedMatrix;
+pub use norm::rms_norm;
+pub use rotary::rotate;
+pub use threads::Threads;

@@ -1,0 +1,146 @@
+//! The leaf operations that every kernel is written over, one file per instruction set.
+//!
+//! A kernel text is generic over [`Simd`] and `#[inline(always)]`, so that it takes on the
+//! instruction set of the function that [`on_level!`](crate::isa) wraps around it. Operations are
+//! `unsafe` because they compile to instructions that the chip must have and read through raw
+//! pointers; their common contract: the level's instructions are there, and pointers are valid for
+//! as many `f32` as the operation touches.
+//!
+//! The scalar level rounds a product before it is added (no fused multiply-add), so levels agree to
+//! rounding, not to the bit.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod scalar;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::Avx512;
+pub(crate) use scalar::Scalar;
+
+/// Vectors of one instruction set.
+///
+/// `max(a, b)` and `min(a, b)` return `b` when either is NaN, on every level.
+pub(crate) trait Simd: Copy {
+    /// One vector of `LANES` floats.
+    type V: Copy;
+    /// Floats per vector.
+    const LANES: usize;
+    /// Rows of the matrix-product tile: as many as the registers hold beside two weight vectors.
+    const TILE_ROWS: usize;
+
+    unsafe fn splat(x: f32) -> Self::V;
+    unsafe fn load(from: *const f32) -> Self::V;
+    /// The first `n < LANES` floats, zeros behind them; reads nothing else.
+    unsafe fn load_first(from: *const f32, n: usize) -> Self::V;
+    unsafe fn store(to: *mut f32, v: Self::V);
+    /// Writes the first `n < LANES` floats and nothing else.
+    unsafe fn store_first(to: *mut f32, n: usize, v: Self::V);
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
+    /// `a · b + c`.
+    unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
+    /// To the nearest integer, ties to even.
+    unsafe fn round(v: Self::V) -> Self::V;
+    /// 2ⁿ for integral n in −126..=127; anything for other n.
+    unsafe fn exp2_integral(n: Self::V) -> Self::V;
+    unsafe fn sum(v: Self::V) -> f32;
+    unsafe fn largest(v: Self::V) -> f32;
+}
+
+/// eˣ to about 2 ulp: range reduction by ln 2 in two parts, then a polynomial of degree 6 (the
+/// minimax coefficients of Cephes' `expf`). NaN stays NaN; x is clamped to the finite range.
+///
+/// # Safety
+/// The instructions of `S` are there.
+#[inline(always)]
+pub(crate) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
+    // SAFETY: no memory is touched; the instructions are there by this function's contract.
+    unsafe {
+        let x = S::max(S::splat(-87.336_54), x);
+        let x = S::min(S::splat(88.376_26), x);
+        let n = S::round(S::mul(x, S::splat(std::f32::consts::LOG2_E)));
+        let r = S::mul_add(n, S::splat(-0.693_359_4), x);
+        let r = S::mul_add(n, S::splat(2.121_944_4e-4), r);
+        let mut p = S::splat(1.987_569_1e-4);
+        for coefficient in [
+            1.398_199_9e-3,
+            8.333_452e-3,
+            4.166_579_6e-2,
+            1.666_666_5e-1,
+            0.5,
+        ] {
+            p = S::mul_add(p, r, S::splat(coefficient));
+        }
+        let p = S::mul_add(p, S::mul(r, r), S::add(r, S::splat(1.0)));
+        S::mul(p, S::exp2_integral(n))
+    }
+}
+
+/// SiLU, `x / (1 + e⁻ˣ)`.
+///
+/// # Safety
+/// The instructions of `S` are there.
+#[inline(always)]
+pub(crate) unsafe fn silu<S: Simd>(x: S::V) -> S::V {
+    // SAFETY: no memory is touched; the instructions are there by this function's contract.
+    unsafe {
+        let e = exp::<S>(S::sub(S::splat(0.0), x));
+        S::div(x, S::add(S::splat(1.0), e))
+    }
+}
+
+/// Calls `body(offset, Some(n))` for every vector of a row of `len` floats: `None` for a whole
+/// vector, `Some(n)` for the last `n < LANES`.
+#[inline(always)]
+pub(crate) fn each_vector<S: Simd>(len: usize, mut body: impl FnMut(usize, Option<usize>)) {
+    let whole = len - len % S::LANES;
+    let mut i = 0;
+    while i < whole {
+        body(i, None);
+        i += S::LANES;
+    }
+    if whole < len {
+        body(whole, Some(len - whole));
+    }
+}
+
+/// A whole vector, or its first `part` floats with zeros behind.
+///
+/// # Safety
+/// `from` is valid for reading `part` (or `LANES`) floats and the instructions are there.
+#[inline(always)]
+pub(crate) unsafe fn read<S: Simd>(from: *const f32, part: Option<usize>) -> S::V {
+    // SAFETY: this function's contract is that of the operation it calls.
+    unsafe {
+        match part {
+            None => S::load(from),
+            Some(n) => S::load_first(from, n),
+        }
+    }
+}
+
+/// Writes a whole vector, or its first `part` floats.
+///
+/// # Safety
+/// `to` is valid for writing `part` (or `LANES`) floats and the instructions are there.
+#[inline(always)]
+pub(crate) unsafe fn write<S: Simd>(to: *mut f32, part: Option<usize>, v: S::V) {
+    // SAFETY: this function's contract is that of the operation it calls.
+    unsafe {
+        match part {
+            None => S::store(to, v),
+            Some(n) => S::store_first(to, n, v),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
