@@ -218,7 +218,7 @@ unsafe fn gather<S: Simd>(job: Job<'_>, scratch: &mut Scratch) {
     for (line, query) in scratch.queries.chunks_exact_mut(dim).enumerate() {
         let (from, to) = (job.row(line), query.as_mut_ptr());
         // SAFETY: a line is `dim` floats in the buffer and in the scratch.
-        each_vector::<S>(dim, |i, part| unsafe {
+        each_vector!(S, dim, |i, part| unsafe {
             let v = S::mul(read::<S>(from.add(i), part), S::splat(job.heads.scale));
             write::<S>(to.add(i), part, v);
         });
@@ -283,14 +283,15 @@ unsafe fn softmax<S: Simd>(scratch: &mut Scratch) {
         // SAFETY: `each_vector` stays inside `seen`.
         unsafe {
             let mut highest = S::splat(f32::NEG_INFINITY);
-            each_vector::<S>(whole, |i, _| highest = S::max(S::load(at.add(i)), highest));
+            each_vector!(S, whole, |i, _part| highest =
+                S::max(S::load(at.add(i)), highest));
             let mut highest = S::largest(highest);
             for &score in &scores[whole..] {
                 highest = if score > highest { score } else { highest };
             }
             let shift = S::splat(highest);
             let mut sum = S::splat(0.0);
-            each_vector::<S>(seen, |i, part| {
+            each_vector!(S, seen, |i, part| {
                 let e = exp::<S>(S::sub(read::<S>(at.add(i), part), shift));
                 write::<S>(at.add(i), part, e);
                 sum = S::add(sum, read::<S>(at.add(i), part));
@@ -345,7 +346,7 @@ unsafe fn scatter<S: Simd>(job: Job<'_>, scratch: &mut Scratch) {
         let from = scratch.out[line * padded..][..job.heads.dim].as_ptr();
         let to = job.row(line);
         // SAFETY: a line is `dim` floats in the scratch and in the buffer.
-        each_vector::<S>(job.heads.dim, |i, part| unsafe {
+        each_vector!(S, job.heads.dim, |i, part| unsafe {
             let v = S::mul(read::<S>(from.add(i), part), S::splat(1.0 / total));
             write::<S>(to.add(i), part, v);
         });

@@ -130,13 +130,13 @@ unsafe fn finish<S: Simd>(job: &Job<'_>, p: usize, first: usize, rows: usize, su
             let sums = sums.as_mut_ptr().add(r * panel::<S>());
             if let Some(bias) = &w.bias {
                 let bias = bias.as_ptr().add(p * panel::<S>());
-                each_vector::<S>(panel::<S>(), |i, part| {
+                each_vector!(S, panel::<S>(), |i, part| {
                     let sum = S::add(read::<S>(sums.add(i), part), read::<S>(bias.add(i), part));
                     write::<S>(sums.add(i), part, sum);
                 });
             }
             let out = job.out.get().add((first + r) * job.out_stride + column);
-            each_vector::<S>(width, |i, part| {
+            each_vector!(S, width, |i, part| {
                 let mut v = S::load(sums.add(i));
                 if w.outputs == Outputs::Gated {
                     v = S::mul(silu::<S>(v), S::load(sums.add(i + S::LANES)));

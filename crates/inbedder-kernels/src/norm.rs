@@ -32,13 +32,13 @@ unsafe fn norm_row<S: Simd>(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]
     // SAFETY: `each_vector` stays inside the common length.
     unsafe {
         let mut squares = S::splat(0.0);
-        each_vector::<S>(x.len(), |i, part| {
+        each_vector!(S, x.len(), |i, part| {
             let v = read::<S>(x_at.add(i), part);
             squares = S::mul_add(v, v, squares);
         });
         let mean = S::sum(squares) / x.len() as f32;
         let scale = S::splat(1.0 / (mean + eps).sqrt());
-        each_vector::<S>(x.len(), |i, part| {
+        each_vector!(S, x.len(), |i, part| {
             let v = S::mul(read::<S>(x_at.add(i), part), scale);
             let v = S::mul(v, read::<S>(weight_at.add(i), part));
             write::<S>(out_at.add(i), part, v);

@@ -29,7 +29,7 @@ unsafe fn rotate_heads<S: Simd>(row: &mut [f32], cos: &[f32], sin: &[f32]) {
         let (left, right) = head.split_at_mut(half);
         let (left, right) = (left.as_mut_ptr(), right.as_mut_ptr());
         // SAFETY: `each_vector` stays inside `half`, the length of all four.
-        each_vector::<S>(half, |i, part| unsafe {
+        each_vector!(S, half, |i, part| unsafe {
             let (c, s) = (
                 read::<S>(cos.as_ptr().add(i), part),
                 read::<S>(sin.as_ptr().add(i), part),

@@ -56,11 +56,11 @@ fn check(case: &Case, x: &[f32]) {
             out.copy_from_slice(&w[row * case.k..][..case.k]);
             Ok::<_, Infallible>(())
         };
-        let Ok(mut matrix) = (if case.gated {
+        let Ok(mut matrix) = if case.gated {
             PackedMatrix::pack_gated(isa, case.width, case.k, fill)
         } else {
             PackedMatrix::pack(isa, case.width, case.k, fill)
-        });
+        };
         if case.bias {
             matrix = matrix.with_bias(&bias);
         }

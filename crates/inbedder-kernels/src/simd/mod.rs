@@ -97,20 +97,28 @@ pub(crate) unsafe fn silu<S: Simd>(x: S::V) -> S::V {
     }
 }
 
-/// Calls `body(offset, Some(n))` for every vector of a row of `len` floats: `None` for a whole
-/// vector, `Some(n)` for the last `n < LANES`.
-#[inline(always)]
-pub(crate) fn each_vector<S: Simd>(len: usize, mut body: impl FnMut(usize, Option<usize>)) {
-    let whole = len - len % S::LANES;
-    let mut i = 0;
-    while i < whole {
-        body(i, None);
-        i += S::LANES;
-    }
-    if whole < len {
-        body(whole, Some(len - whole));
-    }
+/// `each_vector!(S, len, |i, part| body)` runs `body` for every vector of a row of `len` floats:
+/// `part` is `None` for a whole vector, `Some(n)` for the last `n < LANES`.
+///
+/// A macro and no function, because a closure's body is inlined only where the compiler likes to,
+/// and vector code that is not inlined loses its instruction set.
+macro_rules! each_vector {
+    ($s:ident, $len:expr, |$i:ident, $part:ident| $body:expr) => {{
+        let len: usize = $len;
+        let whole = len - len % $s::LANES;
+        let mut $i = 0;
+        while $i < whole {
+            let $part: Option<usize> = None;
+            $body;
+            $i += $s::LANES;
+        }
+        if whole < len {
+            let $part = Some(len - whole);
+            $body;
+        }
+    }};
 }
+pub(crate) use each_vector;
 
 /// A whole vector, or its first `part` floats with zeros behind.
 ///

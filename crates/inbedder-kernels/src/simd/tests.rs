@@ -32,7 +32,7 @@ pub(crate) fn assert_close(what: &str, got: &[f32], expected: &[f32], tolerance:
 unsafe fn exp_all<S: Simd>(x: &mut [f32]) {
     let at = x.as_mut_ptr();
     // SAFETY: `each_vector` stays inside `x`.
-    each_vector::<S>(x.len(), |i, part| unsafe {
+    each_vector!(S, x.len(), |i, part| unsafe {
         write::<S>(at.add(i), part, exp::<S>(read::<S>(at.add(i), part)));
     });
 }
@@ -96,7 +96,7 @@ fn reductions_cover_every_lane() {
 
 unsafe fn copy<S: Simd>(x: &[f32], out: &mut [f32]) {
     // SAFETY: `each_vector` stays inside `x`, and `out` is as long.
-    each_vector::<S>(x.len(), |i, part| unsafe {
+    each_vector!(S, x.len(), |i, part| unsafe {
         write::<S>(
             out.as_mut_ptr().add(i),
             part,
