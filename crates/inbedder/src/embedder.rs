@@ -1,194 +1,534 @@
-//! The engine's front door: texts × questions in, embeddings and answers out.
-//! STUB with the final signatures; the body follows.
-#![allow(missing_docs)]
-use crate::{Error, Result};
+//! The library's front door: texts × questions in, embeddings and answers out.
 
-/// Which hidden states make the embedding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Readout {
-    #[default]
-    FstGen,
-    AvgPpt,
-}
-/// How a vector is scaled before it is returned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Normalize {
-    #[default]
-    L2,
-    None,
-}
-/// Which side of a prompt that is over the budget is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Truncate {
-    #[default]
-    Text,
-    Left,
-}
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Precision {
-    #[default]
-    F32,
-}
+use crate::batch::{self, Batch};
+use crate::generate::Generator;
+use crate::model::{self, Config, Forward, Model, Tap};
+use crate::plan::Plan;
+use crate::prompt::{Prompt, Renderer, Truncate};
+use crate::readout::{Normalize, Readout};
+use crate::source::{Cache, FetchProgress, ModelFiles, ModelRef};
+use crate::template::Template;
+use crate::tokenizer::Tokenizer;
+use crate::weights::Weights;
+use crate::{Error, Result};
+use inbedder_kernels::{Isa, Threads};
+use rayon::prelude::*;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Longest prompt that any request may ask for, in tokens; sizes the rotary tables.
+pub const MAX_TOKENS: usize = 8192;
+/// Most tokens that an answer may have.
+pub const MAX_ANSWER_TOKENS: usize = 512;
 
 /// How a model is loaded.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
-    pub precision: Precision,
-    /// Worker threads; 0 = one per core.
+    /// Worker threads; 0 means one per core.
     pub threads: usize,
 }
 
-/// What is asked of the texts (fields are private; `Request::new` validates).
-#[derive(Debug, Clone)]
+/// What is asked of the texts.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Request {
+    /// The questions, each asked about every text.
     pub questions: Vec<String>,
-    /// e.g. "### Input:\n{input}\n\n### Instruction:\n{instruction}\n\n### Response:"
+    /// How text and question make a prompt.
     pub template: Template,
+    /// What is cut from a prompt over the budget.
     pub truncate: Truncate,
-    /// Longest prompt in tokens (512).
+    /// Longest prompt in tokens, special tokens included; at most [`MAX_TOKENS`].
     pub max_tokens: usize,
-    /// `None`: no embeddings are made (answers only).
+    /// Which states make the embedding; `None` makes none.
     pub readout: Option<Readout>,
-    /// `None`: the last.
+    /// Layer to read, 0 (token embedding) to L (after the final norm); `None` is L.
     pub layer: Option<usize>,
+    /// Scaling of the embeddings.
     pub normalize: Normalize,
-    /// `Some(n)`: also answer in words, at most n tokens.
+    /// Also answer in words, with at most so many tokens ([`MAX_ANSWER_TOKENS`]).
     pub answer_tokens: Option<usize>,
-    /// Distinct tokens that one worker reads at a time.
+    /// Distinct tokens that a worker reads at a time: memory against speed.
     pub token_budget: usize,
 }
+
 impl Request {
+    /// The defaults of the method: InBedder's pattern, 512 tokens, `fst_gen` at the last layer,
+    /// unit length, no answers.
     pub fn new(questions: Vec<String>) -> Self {
         Self {
             questions,
             template: Template::default(),
-            truncate: Truncate::Text,
+            truncate: Truncate::default(),
             max_tokens: 512,
-            readout: Some(Readout::FstGen),
+            readout: Some(Readout::default()),
             layer: None,
-            normalize: Normalize::L2,
+            normalize: Normalize::default(),
             answer_tokens: None,
-            token_budget: 2048,
+            token_budget: 1024,
         }
     }
 }
 
-/// A prompt pattern with `{input}` and `{instruction}`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template {
-    pub pattern: String,
-}
-impl Default for Template {
-    fn default() -> Self {
-        Self {
-            pattern: "### Input:\n{input}\n\n### Instruction:\n{instruction}\n\n### Response:"
-                .into(),
-        }
-    }
-}
-impl std::str::FromStr for Template {
-    type Err = Error;
-    /// A preset's name (`inbedder`, `alpaca`, `llama2-chat`) or a pattern holding both placeholders.
-    fn from_str(s: &str) -> Result<Self> {
-        Ok(Self { pattern: s.into() })
-    }
-}
-impl Template {
-    pub const PRESETS: &'static [&'static str] = &["inbedder", "alpaca", "llama2-chat"];
-}
-
-/// What one call of [`Embedder::run`] gives back; everything is text-major: `[text][question]`.
+/// What a call of [`Embedder::run`] gives back; everything is text-major, `[text][question]`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Output {
     /// Length of one embedding.
     pub dim: usize,
-    /// texts × questions × dim, empty when no readout was asked for.
+    /// `[text][question][dim]`; empty when no readout was asked for.
     pub embeddings: Vec<f32>,
-    /// texts × questions, empty when no answers were asked for.
+    /// `[text][question]`; empty when no answers were asked for.
     pub answers: Vec<String>,
+    /// Counts.
     pub stats: Stats,
 }
-/// Counts that add up over calls.
+
+/// Counts, which add up over calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
+    /// Texts.
     pub texts: usize,
+    /// Prompts: texts × questions.
     pub prompts: usize,
     /// Prompts of which something was cut.
     pub truncated: usize,
     /// Tokens of all prompts, as if each were read alone.
     pub prompt_tokens: usize,
-    /// Distinct tokens that the model did read (shared beginnings once).
+    /// Tokens that the model did read: shared beginnings once.
     pub read_tokens: usize,
     /// Tokens generated for answers.
     pub answer_tokens: usize,
 }
 
-/// Told from time to time during [`Embedder::run`]; return `false` to stop it with [`Error::Interrupted`].
+impl std::ops::AddAssign for Stats {
+    fn add_assign(&mut self, other: Self) {
+        self.texts += other.texts;
+        self.prompts += other.prompts;
+        self.truncated += other.truncated;
+        self.prompt_tokens += other.prompt_tokens;
+        self.read_tokens += other.read_tokens;
+        self.answer_tokens += other.answer_tokens;
+    }
+}
+
+/// Told how [`Embedder::run`] gets on.
 pub trait Progress: Sync {
+    /// `texts` more texts and `tokens` more tokens are done (often zero of both: it is also asked
+    /// between layers). Returns whether to go on; false ends the run with [`Error::Interrupted`].
     fn advance(&self, texts: usize, tokens: usize) -> bool;
 }
+
+/// No reports, no interruption.
 impl Progress for () {
-    fn advance(&self, _: usize, _: usize) -> bool {
+    fn advance(&self, _texts: usize, _tokens: usize) -> bool {
         true
     }
 }
 
+/// What a model is, for metadata and for the curious.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// The reference that it was loaded by.
+    pub name: String,
+    /// SHA-256 of the weights.
+    pub sha256: String,
+    /// Family.
+    pub family: String,
+    /// Number of layers, L.
+    pub layers: usize,
+    /// Width of the hidden state, and so of an embedding.
+    pub hidden_size: usize,
+    /// Precision of the packed weights.
+    pub precision: String,
+    /// Instruction set in use.
+    pub instruction_set: String,
+    /// Worker threads.
+    pub threads: usize,
+}
+
 /// A loaded model with its tokenizer.
 pub struct Embedder {
-    _p: (),
+    model: Model,
+    tokenizer: Tokenizer,
+    pool: rayon::ThreadPool,
+    info: ModelInfo,
 }
+
 impl Embedder {
-    /// `reference`: folder, `.gguf`, `hf:owner/name[@rev]` or a built-in name such as `default`.
-    pub fn load(_reference: &str, _options: &LoadOptions) -> Result<Self> {
-        Ok(Self { _p: () })
+    /// Loads a model: a folder, a `.gguf` file, `hf:owner/name[@revision]` or a built-in name.
+    ///
+    /// # Errors
+    /// Whatever keeps the model from being fetched, read or understood.
+    pub fn load(
+        reference: &str,
+        options: &LoadOptions,
+        progress: &dyn FetchProgress,
+    ) -> Result<Self> {
+        let files = reference
+            .parse::<ModelRef>()?
+            .resolve(&Cache::from_env()?, progress)?;
+        Self::from_files(reference, &files, options)
     }
+
+    /// Loads a model from files.
+    ///
+    /// # Errors
+    /// As for [`Embedder::load`].
+    pub fn from_files(name: &str, files: &ModelFiles, options: &LoadOptions) -> Result<Self> {
+        let isa = Isa::detect().map_err(Error::InstructionSet)?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(options.threads)
+            .thread_name(|i| format!("inbedder-{i}"))
+            .build()
+            .map_err(Error::Threads)?;
+        let (model, tokenizer) = pool.install(|| match files {
+            ModelFiles::Folder {
+                config,
+                tokenizer,
+                weights,
+            } => load_folder(config, tokenizer, weights, isa),
+            ModelFiles::Gguf(path) => load_gguf(path, isa),
+        })?;
+        if tokenizer.vocab_size() > model.spec.vocabulary {
+            return Err(Error::WrongTokenizer {
+                tokens: tokenizer.vocab_size(),
+                rows: model.spec.vocabulary,
+            });
+        }
+        let info = ModelInfo {
+            name: name.to_string(),
+            sha256: files.sha256()?,
+            family: model.spec.family.to_string(),
+            layers: model.spec.layers,
+            hidden_size: model.spec.hidden,
+            precision: "f32".to_string(),
+            instruction_set: isa.to_string(),
+            threads: pool.current_num_threads(),
+        };
+        Ok(Self {
+            model,
+            tokenizer,
+            pool,
+            info,
+        })
+    }
+
+    /// What the model is.
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// Checks a request against this model; [`Embedder::run`] does so too.
+    ///
+    /// # Errors
+    /// No question, a number out of range, or a question that leaves no room within the budget.
+    pub fn check(&self, request: &Request) -> Result<()> {
+        if request.questions.is_empty() {
+            return Err(Error::NoQuestion);
+        }
+        let in_range = |what: &'static str, value: usize, least: usize, most: usize| {
+            let error = Error::OutOfRange {
+                what,
+                value,
+                least,
+                most,
+            };
+            if (least..=most).contains(&value) {
+                Ok(())
+            } else {
+                Err(error)
+            }
+        };
+        in_range(
+            "layer",
+            request.layer.unwrap_or(0),
+            0,
+            self.model.spec.layers,
+        )?;
+        in_range("tokens per prompt", request.max_tokens, 1, MAX_TOKENS)?;
+        in_range(
+            "tokens per answer",
+            request.answer_tokens.unwrap_or(1),
+            1,
+            MAX_ANSWER_TOKENS,
+        )?;
+        in_range("token budget", request.token_budget, 1, usize::MAX)?;
+        let renderer = self.renderer(request);
+        request
+            .questions
+            .iter()
+            .try_for_each(|question| renderer.render("", question).map(drop))
+    }
+
+    fn renderer<'a>(&'a self, request: &'a Request) -> Renderer<'a> {
+        Renderer {
+            tokenizer: &self.tokenizer,
+            template: &request.template,
+            truncate: request.truncate,
+            max_tokens: request.max_tokens,
+        }
+    }
+
+    /// Asks every question about every text.
+    ///
+    /// A result does not depend on what else is in the call, on the order or on the threads.
+    ///
+    /// # Errors
+    /// What [`Embedder::check`] finds, a question that a particular prompt has no room for,
+    /// [`Error::Interrupted`].
     pub fn run<T: AsRef<str> + Sync>(
         &self,
         texts: &[T],
         request: &Request,
         progress: &dyn Progress,
     ) -> Result<Output> {
-        progress.advance(texts.len(), 0);
-        let (n, q) = (texts.len(), request.questions.len());
-        let embeddings = if request.readout.is_some() {
-            (0..n * q * 4).map(|i| (i as f32).sin()).collect()
+        self.check(request)?;
+        self.pool
+            .install(|| self.run_in_pool(texts, request, progress))
+    }
+
+    fn run_in_pool<T: AsRef<str> + Sync>(
+        &self,
+        texts: &[T],
+        request: &Request,
+        progress: &dyn Progress,
+    ) -> Result<Output> {
+        let questions = &request.questions;
+        let renderer = self.renderer(request);
+        let count = texts.len() * questions.len();
+        let prompts: Vec<Prompt> = (0..count)
+            .into_par_iter()
+            .map(|i| {
+                renderer.render(
+                    texts[i / questions.len()].as_ref(),
+                    &questions[i % questions.len()],
+                )
+            })
+            .collect::<Result<_>>()?;
+        if request.answer_tokens.is_some() {
+            self.model.head()?;
+        }
+        let workers = self.pool.current_num_threads();
+        let batches = batch::split(&prompts, questions.len(), request.token_budget, workers);
+        let mut output = self.empty_output(request, texts.len(), &prompts);
+        let run = Run {
+            embedder: self,
+            request,
+            prompts: &prompts,
+            progress,
+        };
+        for (batch, result) in batches.iter().zip(run.all(&batches)?) {
+            result.put(batch, &mut output);
+        }
+        Ok(output)
+    }
+
+    fn empty_output(&self, request: &Request, texts: usize, prompts: &[Prompt]) -> Output {
+        let dim = if request.readout.is_some() {
+            self.model.spec.hidden
         } else {
-            vec![]
+            0
         };
         let answers = if request.answer_tokens.is_some() {
-            vec!["stub".to_string(); n * q]
+            prompts.len()
         } else {
-            vec![]
+            0
         };
-        Ok(Output {
-            dim: 4,
-            embeddings,
-            answers,
+        Output {
+            dim,
+            embeddings: vec![0.0; prompts.len() * dim],
+            answers: vec![String::new(); answers],
             stats: Stats {
-                texts: n,
-                prompts: n * q,
+                texts,
+                prompts: prompts.len(),
+                truncated: prompts.iter().filter(|prompt| prompt.truncated).count(),
+                prompt_tokens: prompts.iter().map(|prompt| prompt.ids.len()).sum(),
                 ..Stats::default()
             },
-        })
-    }
-    /// Checks a request against this model: questions given, none longer than the budget, layer in range. Done by `run` too.
-    pub fn check(&self, _request: &Request) -> Result<()> {
-        Ok(())
-    }
-    pub fn info(&self) -> ModelInfo {
-        ModelInfo::default()
+        }
     }
 }
-/// What is written into the metadata of outputs.
-#[derive(Debug, Clone, Default)]
-pub struct ModelInfo {
-    /// As the user named it
-    pub name: String,
-    pub sha256: String,
-    pub family: String,
-    pub layers: usize,
-    pub hidden_size: usize,
-    pub precision: String,
-    pub instruction_set: String,
-    pub threads: usize,
+
+fn load_folder(
+    config: &Path,
+    tokenizer: &Path,
+    weights: &[std::path::PathBuf],
+    isa: Isa,
+) -> Result<(Model, Tokenizer)> {
+    let config = Config::open(config)?;
+    let (spec, names) = config.family()?.spec_from_config(&config)?;
+    let weights = Arc::new(Weights::open_safetensors(weights)?);
+    let tokenizer = Tokenizer::from_file(tokenizer)?;
+    Ok((
+        Model::load(spec, &names, &weights, isa, MAX_TOKENS + MAX_ANSWER_TOKENS)?,
+        tokenizer,
+    ))
+}
+
+fn load_gguf(path: &Path, isa: Isa) -> Result<(Model, Tokenizer)> {
+    let (weights, metadata) = Weights::open_gguf(path)?;
+    let family = model::family(metadata.str("general.architecture")?, path)?;
+    let (spec, names) = family.spec_from_gguf(&metadata, &weights)?;
+    let tokenizer = Tokenizer::from_gguf(&metadata)?;
+    let model = Model::load(
+        spec,
+        &names,
+        &Arc::new(weights),
+        isa,
+        MAX_TOKENS + MAX_ANSWER_TOKENS,
+    )?;
+    Ok((model, tokenizer))
+}
+
+/// One call of [`Embedder::run`] on its way.
+struct Run<'a> {
+    embedder: &'a Embedder,
+    request: &'a Request,
+    prompts: &'a [Prompt],
+    progress: &'a dyn Progress,
+}
+
+/// A batch's results, in the batch's order.
+#[derive(Default)]
+struct BatchResult {
+    embeddings: Vec<f32>,
+    answers: Vec<String>,
+    read_tokens: usize,
+    answer_tokens: usize,
+}
+
+impl Run<'_> {
+    /// Runs all batches: a worker per core, or, when there are fewer batches than workers, one
+    /// after the other with every product split over the cores.
+    fn all(&self, batches: &[Batch]) -> Result<Vec<BatchResult>> {
+        let stop = AtomicBool::new(false);
+        if batches.len() < rayon::current_num_threads() {
+            return batches
+                .iter()
+                .map(|batch| self.batch(batch, Threads::Pool, &stop))
+                .collect();
+        }
+        let next = AtomicUsize::new(0);
+        let results = Mutex::new((0..batches.len()).map(|_| None).collect::<Vec<_>>());
+        rayon::broadcast(|_| {
+            while !stop.load(Ordering::Relaxed) {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                let Some(batch) = batches.get(i) else { break };
+                let result = self.batch(batch, Threads::One, &stop);
+                if result.is_err() {
+                    stop.store(true, Ordering::Relaxed);
+                }
+                results.lock().unwrap_or_else(PoisonError::into_inner)[i] = Some(result);
+            }
+        });
+        let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // The first error is the cause; batches behind it may not have been begun.
+        let mut done = Vec::with_capacity(batches.len());
+        let mut interrupted = false;
+        for result in results {
+            match result {
+                Some(Ok(result)) => done.push(result),
+                Some(Err(Error::Interrupted)) | None => interrupted = true,
+                Some(Err(error)) => return Err(error),
+            }
+        }
+        if interrupted {
+            Err(Error::Interrupted)
+        } else {
+            Ok(done)
+        }
+    }
+
+    fn batch(&self, batch: &Batch, threads: Threads, stop: &AtomicBool) -> Result<BatchResult> {
+        let Self {
+            embedder: Embedder {
+                model, tokenizer, ..
+            },
+            request,
+            ..
+        } = *self;
+        let ids: Vec<&[u32]> = batch
+            .prompts
+            .iter()
+            .map(|i| self.prompts[*i].ids.as_slice())
+            .collect();
+        let mut plan = Plan::new(&ids);
+        let read_tokens = plan.rows();
+        let generator = request.answer_tokens.map(|max_new_tokens| Generator {
+            model,
+            tokenizer,
+            max_new_tokens,
+            threads,
+        });
+        let extra = generator
+            .as_ref()
+            .map_or(0, |generator| generator.rows(ids.len()));
+        let keep_going = || !stop.load(Ordering::Relaxed) && self.progress.advance(0, 0);
+        let mut forward = Forward::new(
+            model,
+            read_tokens + extra,
+            generator.is_some(),
+            threads,
+            &keep_going,
+        );
+
+        let mut taps = Vec::new();
+        if let Some(readout) = request.readout {
+            let layer = request.layer.unwrap_or(model.spec.layers);
+            taps.push(Tap {
+                layer,
+                rows: readout.rows(&plan, ids.len()),
+            });
+        }
+        if generator.is_some() {
+            taps.push(Tap {
+                layer: model.spec.layers,
+                rows: Readout::FstGen.rows(&plan, ids.len()),
+            });
+        }
+        let states = forward.run(&plan, 0..read_tokens, &taps)?;
+
+        let mut result = BatchResult {
+            read_tokens,
+            ..BatchResult::default()
+        };
+        if let Some(readout) = request.readout {
+            let hidden = model.spec.hidden;
+            result.embeddings = vec![0.0; ids.len() * hidden];
+            for (prompt, embedding) in result.embeddings.chunks_exact_mut(hidden).enumerate() {
+                readout.embed(&plan, prompt, &taps[0].rows, &states[0], embedding);
+                request.normalize.apply(embedding);
+            }
+        }
+        if let (Some(generator), Some(tap), Some(states)) = (generator, taps.last(), states.last())
+        {
+            for answer in generator.run(&mut plan, &mut forward, ids.len(), &tap.rows, states)? {
+                result.answer_tokens += answer.tokens.len();
+                result.answers.push(answer.text);
+            }
+        }
+        if !self
+            .progress
+            .advance(batch.texts, read_tokens + result.answer_tokens)
+        {
+            return Err(Error::Interrupted);
+        }
+        Ok(result)
+    }
+}
+
+impl BatchResult {
+    /// Puts the results where their prompts stand in the input.
+    fn put(self, batch: &Batch, output: &mut Output) {
+        let dim = output.dim;
+        for (k, prompt) in batch.prompts.iter().enumerate() {
+            output.embeddings[prompt * dim..][..dim]
+                .copy_from_slice(&self.embeddings[k * dim..][..dim]);
+        }
+        for (prompt, answer) in batch.prompts.iter().zip(self.answers) {
+            output.answers[*prompt] = answer;
+        }
+        output.stats.read_tokens += self.read_tokens;
+        output.stats.answer_tokens += self.answer_tokens;
+    }
 }

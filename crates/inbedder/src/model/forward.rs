@@ -1,0 +1,222 @@
+//! The forward pass: one straight function over the rows of a plan.
+//!
+//! Everything but attention is row-wise and runs block by block, so that a block's activations stay
+//! in the cache through a whole layer half. The last layer to run computes queries, MLP and norm
+//! for the rows that are tapped there and for no others.
+
+use super::packed::{Layer, Model};
+use crate::plan::Plan;
+use crate::{Error, Result};
+use inbedder_kernels::{Into, KvCache, QueryTile, Rows, Threads, attention, gemm, queries_per_tile, rms_norm, rotate};
+use std::ops::Range;
+
+/// Rows per block at most: with 1,536 MLP units the block's widest activations take half a
+/// megabyte, which a core's second-level cache holds.
+const BLOCK: usize = 96;
+
+/// Floats between the end of a scratch row and the next: keeps row starts out of step with the
+/// cache's sets.
+const GAP: usize = 16;
+
+/// Hidden states to keep: of `layer` (0 to L, as Hugging Face numbers them) at `rows` (rising).
+#[derive(Debug, Clone)]
+pub(crate) struct Tap {
+    pub(crate) layer: usize,
+    pub(crate) rows: Vec<usize>,
+}
+
+/// Asked between layers whether to go on.
+pub(crate) type KeepGoing<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// A plan on its way through a model, with the keys and values of all its rows.
+pub(crate) struct Forward<'a> {
+    model: &'a Model,
+    threads: Threads,
+    /// One per layer when more rows will follow, else a single one for all layers.
+    caches: Vec<KvCache>,
+    keep_going: KeepGoing<'a>,
+}
+
+/// Buffers of one block.
+struct Scratch {
+    /// `[BLOCK][hidden + GAP]`: normalised rows.
+    normed: Vec<f32>,
+    /// `[BLOCK][2 · kv heads · dim]`: keys, then values.
+    key_value: Vec<f32>,
+    /// `[BLOCK][intermediate + GAP]`.
+    mlp: Vec<f32>,
+}
+
+impl<'a> Forward<'a> {
+    /// Room for `rows` rows in all; `decode` keeps every layer's keys and values, so that rows can
+    /// be added by further calls of [`Self::run`].
+    pub(crate) fn new(
+        model: &'a Model,
+        rows: usize,
+        decode: bool,
+        threads: Threads,
+        keep_going: KeepGoing<'a>,
+    ) -> Self {
+        let heads = model.spec.heads;
+        let layers = if decode { model.spec.layers } else { 1 };
+        let cache = |_| KvCache::new(model.isa, rows, heads.kv, heads.dim);
+        Self { model, threads, caches: (0..layers).map(cache).collect(), keep_going }
+    }
+
+    /// Runs the plan's rows `new` (all earlier ones have been run) and returns each tap's states,
+    /// `[row][hidden]`. Layers above the highest tap are not run.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when asked to stop; a row of the embedding that cannot be read.
+    pub(crate) fn run(&mut self, plan: &Plan, new: Range<usize>, taps: &[Tap]) -> Result<Vec<Vec<f32>>> {
+        let model = self.model;
+        let hidden = model.spec.hidden;
+        let mut states = vec![Vec::new(); taps.len()];
+        let mut scratch = Scratch::new(model, new.len());
+        let mut rows: Vec<usize> = new.clone().collect();
+        let mut x = vec![0.0; rows.len() * hidden];
+        for (row, x) in new.clone().zip(x.chunks_exact_mut(hidden)) {
+            let token = plan.tokens()[row] as usize;
+            model.embedding.read_rows(token..token + 1, x)?;
+        }
+        let last = taps.iter().map(|tap| tap.layer).max().unwrap_or(0);
+        collect(taps, 0, &rows, hidden, &x, &mut states);
+        for (i, layer) in model.layers[..last].iter().enumerate() {
+            if !(self.keep_going)() {
+                return Err(Error::Interrupted);
+            }
+            self.key_value(layer, i, plan, new.start, &x, &mut scratch);
+            if i + 1 == last {
+                (rows, x) = keep(tapped(taps, last), new.start, hidden, &x);
+            }
+            self.attention(layer, i, plan, &rows, &mut x, &mut scratch);
+            self.mlp(layer, &mut x, &mut scratch);
+            if i + 1 == model.spec.layers {
+                let from = x.clone();
+                rms_norm(model.isa, &from, &model.final_norm, model.spec.norm_eps, &mut x, hidden);
+            }
+            collect(taps, i + 1, &rows, hidden, &x, &mut states);
+        }
+        Ok(states)
+    }
+
+    /// Keys and values of all new rows, rotated, into the layer's cache.
+    fn key_value(&mut self, layer: &Layer, i: usize, plan: &Plan, first: usize, x: &[f32], scratch: &mut Scratch) {
+        let model = self.model;
+        let (hidden, kv) = (model.spec.hidden, model.spec.heads.kv * model.spec.heads.dim);
+        let i = i.min(self.caches.len() - 1);
+        for block in blocks(x.len() / hidden) {
+            let from = &x[block.start * hidden..block.end * hidden];
+            let normed = norm(model, from, &layer.attention_norm, &mut scratch.normed);
+            gemm(normed, &layer.key_value, Into::Store, &mut scratch.key_value, 2 * kv, self.threads);
+            for (row, key_value) in block.zip(scratch.key_value.chunks_exact_mut(2 * kv)) {
+                let (keys, values) = key_value.split_at_mut(kv);
+                let (cos, sin) = model.rotary.at(plan.position(first + row));
+                rotate(model.isa, keys, cos, sin);
+                self.caches[i].write(first + row, keys, values);
+            }
+        }
+    }
+
+    /// Adds the attention block's output to the rows of `x`, which are the plan's rows `rows`.
+    fn attention(
+        &mut self,
+        layer: &Layer,
+        i: usize,
+        plan: &Plan,
+        rows: &[usize],
+        x: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let model = self.model;
+        let (hidden, heads) = (model.spec.hidden, model.spec.heads);
+        let width = heads.query * heads.dim;
+        let mut queries = vec![0.0; rows.len() * width];
+        for block in blocks(rows.len()) {
+            let from = &x[block.start * hidden..block.end * hidden];
+            let normed = norm(model, from, &layer.attention_norm, &mut scratch.normed);
+            let out = &mut queries[block.start * width..block.end * width];
+            gemm(normed, &layer.query, Into::Store, out, width, self.threads);
+            for (row, query) in rows[block].iter().zip(out.chunks_exact_mut(width)) {
+                let (cos, sin) = model.rotary.at(plan.position(*row));
+                rotate(model.isa, query, cos, sin);
+            }
+        }
+        let tiles: Vec<QueryTile> = plan.tiles(rows, queries_per_tile(heads));
+        let cache = &self.caches[i.min(self.caches.len() - 1)];
+        attention(heads, &mut queries, &tiles, cache, self.threads);
+        for block in blocks(rows.len()) {
+            let mixed = Rows::new(&queries[block.start * width..], block.len(), width);
+            let x = &mut x[block.start * hidden..block.end * hidden];
+            gemm(mixed, &layer.attention_out, Into::Add, x, hidden, self.threads);
+        }
+    }
+
+    /// Adds the gated MLP's output.
+    fn mlp(&self, layer: &Layer, x: &mut [f32], scratch: &mut Scratch) {
+        let model = self.model;
+        let hidden = model.spec.hidden;
+        let stride = model.spec.intermediate + GAP;
+        for block in blocks(x.len() / hidden) {
+            let x = &mut x[block.start * hidden..block.end * hidden];
+            let normed = norm(model, x, &layer.mlp_norm, &mut scratch.normed);
+            gemm(normed, &layer.gate_up, Into::Store, &mut scratch.mlp, stride, self.threads);
+            let units = Rows::new(&scratch.mlp, block.len(), stride);
+            gemm(units, &layer.down, Into::Add, x, hidden, self.threads);
+        }
+    }
+}
+
+impl Scratch {
+    fn new(model: &Model, rows: usize) -> Self {
+        let spec = &model.spec;
+        let rows = rows.min(BLOCK);
+        Self {
+            normed: vec![0.0; rows * (spec.hidden + GAP)],
+            key_value: vec![0.0; rows * 2 * spec.heads.kv * spec.heads.dim],
+            mlp: vec![0.0; rows * (spec.intermediate + GAP)],
+        }
+    }
+}
+
+/// Normalises whole rows into the scratch.
+fn norm<'s>(model: &Model, x: &[f32], weight: &[f32], normed: &'s mut [f32]) -> Rows<'s> {
+    let stride = model.spec.hidden + GAP;
+    rms_norm(model.isa, x, weight, model.spec.norm_eps, normed, stride);
+    Rows::new(normed, x.len() / model.spec.hidden, stride)
+}
+
+/// `0..rows` in blocks of nearly equal size.
+fn blocks(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = rows.div_ceil(BLOCK);
+    (0..count).map(move |i| i * rows / count..(i + 1) * rows / count)
+}
+
+/// The rows that taps of a layer name, rising, each once.
+fn tapped(taps: &[Tap], layer: usize) -> Vec<usize> {
+    let of_layer = taps.iter().filter(|tap| tap.layer == layer);
+    let mut rows: Vec<usize> = of_layer.flat_map(|tap| tap.rows.iter().copied()).collect();
+    rows.sort_unstable();
+    rows.dedup();
+    rows
+}
+
+/// The states of some rows, out of those of all rows from `first` on.
+fn keep(rows: Vec<usize>, first: usize, hidden: usize, x: &[f32]) -> (Vec<usize>, Vec<f32>) {
+    let kept = rows.iter().flat_map(|row| &x[(row - first) * hidden..][..hidden]);
+    let kept = kept.copied().collect();
+    (rows, kept)
+}
+
+/// Copies what the taps of a layer want out of `x`, whose rows are the plan's `rows`.
+fn collect(taps: &[Tap], layer: usize, rows: &[usize], hidden: usize, x: &[f32], states: &mut [Vec<f32>]) {
+    for (tap, states) in taps.iter().zip(states) {
+        if tap.layer == layer {
+            states.reserve_exact(tap.rows.len() * hidden);
+            for row in &tap.rows {
+                let at = rows.binary_search(row).expect("tapped rows are run");
+                states.extend_from_slice(&x[at * hidden..][..hidden]);
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! A model ready to run: every weight packed once, tensor by tensor, straight from the mapped
+//! file. The token embedding stays in the file, in its stored precision; its rows are read when
+//! tokens need them.
+
+use super::rope::RotaryTable;
+use super::{ModelSpec, TensorNames};
+use crate::weights::{Tensor, Weights};
+use crate::{Error, Result};
+use inbedder_kernels::{Isa, PackedMatrix};
+use std::sync::{Arc, OnceLock};
+
+/// One layer's weights.
+pub(crate) struct Layer {
+    /// `[hidden]`.
+    pub(crate) attention_norm: Vec<f32>,
+    /// hidden → query heads · head size.
+    pub(crate) query: PackedMatrix,
+    /// hidden → keys of all heads, then values of all heads.
+    pub(crate) key_value: PackedMatrix,
+    /// query heads · head size → hidden.
+    pub(crate) attention_out: PackedMatrix,
+    /// `[hidden]`.
+    pub(crate) mlp_norm: Vec<f32>,
+    /// hidden → SiLU(gate) · up.
+    pub(crate) gate_up: PackedMatrix,
+    /// units → hidden.
+    pub(crate) down: PackedMatrix,
+}
+
+/// A model's weights, packed for one instruction set.
+pub(crate) struct Model {
+    pub(crate) spec: ModelSpec,
+    pub(crate) isa: Isa,
+    pub(crate) layers: Vec<Layer>,
+    /// `[hidden]`.
+    pub(crate) final_norm: Vec<f32>,
+    /// `[vocabulary, hidden]`, as stored.
+    pub(crate) embedding: Tensor,
+    pub(crate) rotary: RotaryTable,
+    /// `[vocabulary, hidden]`, as stored; the embedding if tied.
+    head_rows: Tensor,
+    /// Packed when the first answer is wanted.
+    head: OnceLock<PackedMatrix>,
+}
+
+impl Model {
+    /// Packs a checkpoint. Angles are made for `positions` positions.
+    ///
+    /// # Errors
+    /// A tensor that is missing, has another shape than the configuration says, or cannot be read.
+    pub(crate) fn load(
+        spec: ModelSpec,
+        names: &TensorNames,
+        weights: &Arc<Weights>,
+        isa: Isa,
+        positions: usize,
+    ) -> Result<Self> {
+        let loader = Loader { spec: &spec, names, weights, isa };
+        let rows = |name: &str| -> Result<Tensor> {
+            let name = format!("{name}.weight");
+            weights.expect_shape(&name, &[spec.vocabulary, spec.hidden])?;
+            Weights::owned_tensor(weights, &name)
+        };
+        let embedding = rows(names.embedding)?;
+        let head_rows = if spec.tied_head { embedding.clone() } else { rows(names.head)? };
+        let layers = (0..spec.layers).map(|layer| loader.layer(layer)).collect::<Result<_>>()?;
+        Ok(Self {
+            final_norm: loader.vector(names.final_norm, spec.hidden, "weight")?,
+            rotary: RotaryTable::new(&spec, positions),
+            layers,
+            embedding,
+            head_rows,
+            head: OnceLock::new(),
+            isa,
+            spec,
+        })
+    }
+
+    /// The language-model head, hidden → vocabulary; packed on first use.
+    pub(crate) fn head(&self) -> Result<&PackedMatrix> {
+        if let Some(head) = self.head.get() {
+            return Ok(head);
+        }
+        let (rows, inputs) = (self.spec.vocabulary, self.spec.hidden);
+        let read = |row: usize, out: &mut [f32]| self.head_rows.read_rows(row..row + 1, out);
+        let packed = PackedMatrix::pack(self.isa, rows, inputs, read)?;
+        Ok(self.head.get_or_init(|| packed))
+    }
+}
+
+/// Order of a projection's rows in the file.
+#[derive(Clone, Copy, PartialEq)]
+enum RowOrder {
+    Plain,
+    /// Row `2i + j` of a head is the rotate-half row `j · half + i`.
+    Paired,
+}
+
+struct Loader<'a> {
+    spec: &'a ModelSpec,
+    names: &'a TensorNames,
+    weights: &'a Weights,
+    isa: Isa,
+}
+
+/// Some rows of a packed matrix, by the tensor that holds them.
+struct Source {
+    tensor: String,
+    rows: usize,
+    order: RowOrder,
+}
+
+impl Loader<'_> {
+    fn layer(&self, layer: usize) -> Result<Layer> {
+        let ModelSpec { hidden, intermediate, heads, attention_bias, mlp_bias, .. } = *self.spec;
+        let (query, kv) = (heads.query * heads.dim, heads.kv * heads.dim);
+        let paired = if self.names.paired_rotary { RowOrder::Paired } else { RowOrder::Plain };
+        let source = |name: &str, rows: usize, order: RowOrder| Source {
+            tensor: name.replace("{}", &layer.to_string()),
+            rows,
+            order,
+        };
+        let n = self.names;
+        let plain = RowOrder::Plain;
+        let norm = |name: &str| self.vector(&name.replace("{}", &layer.to_string()), hidden, "weight");
+        Ok(Layer {
+            attention_norm: norm(n.attention_norm)?,
+            query: self.pack(&[source(n.query, query, paired)], hidden, attention_bias)?,
+            key_value: self.pack(
+                &[source(n.key, kv, paired), source(n.value, kv, plain)],
+                hidden,
+                attention_bias,
+            )?,
+            attention_out: self.pack(&[source(n.attention_out, hidden, plain)], query, attention_bias)?,
+            mlp_norm: norm(n.mlp_norm)?,
+            gate_up: self.pack_gated(
+                &[source(n.gate, intermediate, plain), source(n.up, intermediate, plain)],
+                hidden,
+                mlp_bias,
+            )?,
+            down: self.pack(&[source(n.down, hidden, plain)], intermediate, mlp_bias)?,
+        })
+    }
+
+    /// Packs tensors one below the other.
+    fn pack(&self, sources: &[Source], inputs: usize, bias: bool) -> Result<PackedMatrix> {
+        let rows = sources.iter().map(|source| source.rows).sum();
+        let tensors = self.open(sources, inputs)?;
+        let fill = |row: usize, out: &mut [f32]| self.read(sources, &tensors, row, out);
+        let matrix = PackedMatrix::pack(self.isa, rows, inputs, fill)?;
+        self.with_bias(matrix, sources, bias)
+    }
+
+    fn pack_gated(&self, sources: &[Source; 2], inputs: usize, bias: bool) -> Result<PackedMatrix> {
+        let tensors = self.open(sources, inputs)?;
+        let fill = |row: usize, out: &mut [f32]| self.read(sources, &tensors, row, out);
+        let matrix = PackedMatrix::pack_gated(self.isa, sources[0].rows, inputs, fill)?;
+        self.with_bias(matrix, sources, bias)
+    }
+
+    fn with_bias(&self, matrix: PackedMatrix, sources: &[Source], bias: bool) -> Result<PackedMatrix> {
+        if !bias {
+            return Ok(matrix);
+        }
+        let mut values = Vec::new();
+        for source in sources {
+            let stored = self.vector(&source.tensor, source.rows, "bias")?;
+            values.extend((0..source.rows).map(|row| stored[self.stored_row(source.order, row)]));
+        }
+        Ok(matrix.with_bias(&values))
+    }
+
+    fn open(&self, sources: &[Source], inputs: usize) -> Result<Vec<crate::weights::TensorView<'_>>> {
+        let open = |source: &Source| {
+            let name = format!("{}.weight", source.tensor);
+            self.weights.expect_shape(&name, &[source.rows, inputs])?;
+            self.weights.tensor(&name)
+        };
+        sources.iter().map(open).collect()
+    }
+
+    /// Reads packed row `row`: the sources' rows counted through.
+    fn read(
+        &self,
+        sources: &[Source],
+        tensors: &[crate::weights::TensorView<'_>],
+        mut row: usize,
+        out: &mut [f32],
+    ) -> Result<()> {
+        for (source, tensor) in sources.iter().zip(tensors) {
+            if row < source.rows {
+                let stored = self.stored_row(source.order, row);
+                return tensor.read_rows(stored..stored + 1, out);
+            }
+            row -= source.rows;
+        }
+        Ok(())
+    }
+
+    /// Where the file holds a row.
+    fn stored_row(&self, order: RowOrder, row: usize) -> usize {
+        if order == RowOrder::Plain {
+            return row;
+        }
+        let dim = self.spec.heads.dim;
+        let (head, within) = (row / dim, row % dim);
+        head * dim + 2 * (within % (dim / 2)) + within / (dim / 2)
+    }
+
+    fn vector(&self, name: &str, len: usize, part: &str) -> Result<Vec<f32>> {
+        let name = format!("{name}.{part}");
+        self.weights.expect_shape(&name, &[len])?;
+        let mut values = vec![0.0; len];
+        self.weights.tensor(&name)?.read_rows(0..1, &mut values)?;
+        Ok(values)
+    }
+}
+
+impl Error {
+    pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_path_buf(), source }
+    }
+}
