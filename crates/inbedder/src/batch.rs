@@ -18,15 +18,26 @@ const SMALLEST: usize = 192;
 
 /// Splits prompts, `questions` to a text, into batches of at most `budget` distinct tokens (a single
 /// prompt may have more), and into several per worker when there is enough for that.
-pub(crate) fn split(prompts: &[Prompt], questions: usize, budget: usize, workers: usize) -> Vec<Batch> {
+pub(crate) fn split(
+    prompts: &[Prompt],
+    questions: usize,
+    budget: usize,
+    workers: usize,
+) -> Vec<Batch> {
     let ids = |prompt: usize| prompts[prompt].ids.as_slice();
     let mut texts: Vec<usize> = (0..prompts.len() / questions.max(1)).collect();
     let of_text = |text: usize| text * questions..(text + 1) * questions;
     texts.sort_by(|a, b| {
         let (first, second) = (ids(of_text(*a).start), ids(of_text(*b).start));
-        second.len().cmp(&first.len()).then_with(|| first.cmp(second))
+        second
+            .len()
+            .cmp(&first.len())
+            .then_with(|| first.cmp(second))
     });
-    let total = texts.iter().map(|text| added(prompts, None, of_text(*text))).sum::<usize>();
+    let total = texts
+        .iter()
+        .map(|text| added(prompts, None, of_text(*text)))
+        .sum::<usize>();
     let several_each = (total / (4 * workers)).max(SMALLEST);
     let one_each = total.div_ceil(workers).max(1);
     let budget = budget.min(several_each).min(one_each);
@@ -79,14 +90,25 @@ mod tests {
     use proptest::prelude::*;
 
     fn prompts(ids: &[&[u32]]) -> Vec<Prompt> {
-        ids.iter().map(|ids| Prompt { ids: ids.to_vec(), truncated: false }).collect()
+        ids.iter()
+            .map(|ids| Prompt {
+                ids: ids.to_vec(),
+                truncated: false,
+            })
+            .collect()
     }
 
     #[test]
     fn equal_texts_meet_and_long_ones_go_first() {
         let prompts = prompts(&[&[1, 2], &[7, 8, 9], &[1, 3], &[1, 2]]);
         let batches = split(&prompts, 1, 100, 1);
-        assert_eq!(batches, [Batch { prompts: vec![1, 0, 3, 2], texts: 4 }]);
+        assert_eq!(
+            batches,
+            [Batch {
+                prompts: vec![1, 0, 3, 2],
+                texts: 4
+            }]
+        );
     }
 
     #[test]
@@ -95,7 +117,12 @@ mod tests {
         let with = |question: u32| [&text[..], &[1000 + question]].concat();
         let ids: Vec<Vec<u32>> = (0..4).map(with).collect();
         let slices: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
-        let sizes = |budget| split(&prompts(&slices), 4, budget, 1).iter().map(|b| b.prompts.len()).collect::<Vec<_>>();
+        let sizes = |budget| {
+            split(&prompts(&slices), 4, budget, 1)
+                .iter()
+                .map(|b| b.prompts.len())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(sizes(400), [4]);
         assert_eq!(sizes(302), [2, 2]);
         assert_eq!(sizes(1), [1, 1, 1, 1]);

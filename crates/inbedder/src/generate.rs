@@ -71,8 +71,13 @@ impl Generator<'_> {
             let first = plan.rows();
             plan.extend(&next);
             rows = (first..plan.rows()).collect();
-            let tap = Tap { layer: self.model.spec.layers, rows: rows.clone() };
-            states = forward.run(plan, first..plan.rows(), &[tap])?.swap_remove(0);
+            let tap = Tap {
+                layer: self.model.spec.layers,
+                rows: rows.clone(),
+            };
+            states = forward
+                .run(plan, first..plan.rows(), &[tap])?
+                .swap_remove(0);
         }
         Ok(answers)
     }
@@ -105,8 +110,20 @@ impl Generator<'_> {
         let mut tokens = Vec::with_capacity(states.len() / hidden);
         for chunk in states.chunks(LOGIT_ROWS * hidden) {
             let rows = chunk.len() / hidden;
-            gemm(Rows::new(chunk, rows, hidden), head, Into::Store, &mut logits, head.width(), self.threads);
-            tokens.extend(logits.chunks_exact(head.width()).take(rows).map(first_largest));
+            gemm(
+                Rows::new(chunk, rows, hidden),
+                head,
+                Into::Store,
+                &mut logits,
+                head.width(),
+                self.threads,
+            );
+            tokens.extend(
+                logits
+                    .chunks_exact(head.width())
+                    .take(rows)
+                    .map(first_largest),
+            );
         }
         Ok(tokens)
     }

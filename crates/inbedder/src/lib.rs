@@ -1,8 +1,38 @@
 //! Text embeddings that follow an instruction: a language model answers a question about each
 //! text, and the hidden state of the expected answer is the embedding.
+//!
+//! The method is InBedder's (Peng et al., "Answer is All You Need: Instruction-following Text
+//! Embedding via Answering the Question", ACL 2024, arXiv 2402.09642).
+//!
+//! One direction, no way back: texts × questions → prompts ([`Template`]) → plan (`plan`: a token
+//! trie that holds shared beginnings once) → forward (`model`) → [`Readout`] → [`Output`].
+//!
+//! Dimensions in the docs: rows are distinct tokens of a plan, `hidden` is the width of a hidden
+//! state, L the number of layers.
+//!
+//! Nothing here prints, and nothing but `source` reads the environment or writes files.
 
+#![deny(unsafe_code)]
+
+mod batch;
 mod embedder;
 mod error;
+mod generate;
+pub mod model;
+pub mod plan;
+mod prompt;
+mod readout;
+pub mod source;
+mod template;
+pub mod tokenizer;
+pub mod weights;
 
-pub use embedder::*;
+pub use embedder::{
+    Embedder, LoadOptions, MAX_ANSWER_TOKENS, MAX_TOKENS, ModelInfo, Output, Progress, Request,
+    Stats,
+};
 pub use error::{Error, Result};
+pub use model::{ModelSpec, Rotary, RotaryScaling};
+pub use prompt::Truncate;
+pub use readout::{Normalize, Readout};
+pub use template::Template;

@@ -40,21 +40,32 @@ impl Plan {
     pub fn new<P: AsRef<[u32]>>(prompts: &[P]) -> Self {
         let prompt = |i: usize| prompts[i].as_ref();
         let mut order: Vec<usize> = (0..prompts.len()).collect();
-        assert!(order.iter().all(|i| !prompt(*i).is_empty()), "a prompt has at least one token");
+        assert!(
+            order.iter().all(|i| !prompt(*i).is_empty()),
+            "a prompt has at least one token"
+        );
         order.sort_by(|a, b| prompt(*a).cmp(prompt(*b)));
-        let mut plan = Self { leaves: vec![0; prompts.len()], ..Self::default() };
+        let mut plan = Self {
+            leaves: vec![0; prompts.len()],
+            ..Self::default()
+        };
         // Groups of sorted prompts that agree on their first `depth` tokens, last group on top.
         let mut groups = vec![(0..order.len(), 0, None)];
         while let Some((group, depth, parent)) = groups.pop() {
             let members = &order[group.clone()];
-            let (Some(first), Some(last)) = (members.first(), members.last()) else { continue };
+            let (Some(first), Some(last)) = (members.first(), members.last()) else {
+                continue;
+            };
             // Sorted, so what the outer two share all share.
             let shared = common_prefix(prompt(*first), prompt(*last));
             let mut segment = parent;
             if shared > depth {
                 segment = Some(plan.push(&prompt(*first)[depth..shared], parent));
             }
-            let ended = members.iter().take_while(|i| prompt(**i).len() == shared).count();
+            let ended = members
+                .iter()
+                .take_while(|i| prompt(**i).len() == shared)
+                .count();
             for i in &members[..ended] {
                 plan.leaves[*i] = segment.expect("a prompt that ends here has at least one token");
             }
@@ -62,7 +73,10 @@ impl Plan {
             let mut begin = group.start + ended;
             while begin < group.end {
                 let token = prompt(order[begin])[shared];
-                let same = order[begin..group.end].iter().take_while(|i| prompt(**i)[shared] == token).count();
+                let same = order[begin..group.end]
+                    .iter()
+                    .take_while(|i| prompt(**i)[shared] == token)
+                    .count();
                 children.push((begin..begin + same, shared, segment));
                 begin += same;
             }
@@ -88,7 +102,11 @@ impl Plan {
         let rows = self.tokens.len()..self.tokens.len() + tokens.len();
         self.tokens.extend_from_slice(tokens);
         self.segment_of.resize(rows.end, id);
-        self.segments.push(Segment { rows, parent, start_position });
+        self.segments.push(Segment {
+            rows,
+            parent,
+            start_position,
+        });
         id
     }
 
@@ -122,7 +140,9 @@ impl Plan {
     pub fn prompt_rows(&self, prompt: usize) -> impl Iterator<Item = usize> {
         let mut chain = self.chain(self.leaves[prompt]);
         chain.reverse();
-        chain.into_iter().flat_map(|segment| self.segments[segment].rows.clone())
+        chain
+            .into_iter()
+            .flat_map(|segment| self.segments[segment].rows.clone())
     }
 
     /// A segment and its ancestors, leaf first.
@@ -162,7 +182,12 @@ impl Plan {
                 step: 1,
                 queries: queries.clone(),
             });
-            shared.extend(self.chain(id).into_iter().skip(1).map(|s| (s, queries.clone())));
+            shared.extend(
+                self.chain(id)
+                    .into_iter()
+                    .skip(1)
+                    .map(|s| (s, queries.clone())),
+            );
             begin = queries.end;
         }
         // Neighbours under one ancestor take its keys in one go.

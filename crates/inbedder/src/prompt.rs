@@ -67,9 +67,14 @@ impl Renderer<'_> {
         }
         let ids = [prefix, &tokens.ids, suffix].concat();
         if ids.is_empty() {
-            return Err(Error::EmptyPrompt { template: self.template.to_string() });
+            return Err(Error::EmptyPrompt {
+                template: self.template.to_string(),
+            });
         }
-        Ok(Prompt { ids, truncated: cut || excess > 0 })
+        Ok(Prompt {
+            ids,
+            truncated: cut || excess > 0,
+        })
     }
 
     /// The part of the text that the budget can reach, and whether that is less than all.
@@ -102,7 +107,9 @@ impl Renderer<'_> {
     fn first_special<'t>(&'t self, literal: &str) -> Option<(usize, &'t str, u32)> {
         let specials = self.tokenizer.special_tokens().iter();
         let found = specials.filter_map(|(content, id)| {
-            let at = literal.find(content.as_str()).filter(|_| !content.is_empty())?;
+            let at = literal
+                .find(content.as_str())
+                .filter(|_| !content.is_empty())?;
             Some((at, content.as_str(), *id))
         });
         found.min_by_key(|(at, content, _)| (*at, usize::MAX - content.len()))
@@ -117,7 +124,9 @@ impl Renderer<'_> {
         let encoding = self.tokenizer.encode(&plain)?;
         let mut start = 0;
         for end in encoding.ends {
-            tokens.of_text.push(start >= text.start && end > text.start && end <= text.end);
+            tokens
+                .of_text
+                .push(start >= text.start && end > text.start && end <= text.end);
             start = end;
         }
         tokens.ids.extend(encoding.ids);
@@ -126,7 +135,9 @@ impl Renderer<'_> {
 
     /// Drops the last `excess` tokens of the text.
     fn cut_text(&self, tokens: &mut Tokens, excess: usize, question: &str) -> Result<()> {
-        let text: Vec<usize> = (0..tokens.ids.len()).filter(|i| tokens.of_text[*i]).collect();
+        let text: Vec<usize> = (0..tokens.ids.len())
+            .filter(|i| tokens.of_text[*i])
+            .collect();
         let Some(kept) = text.len().checked_sub(excess) else {
             return Err(Error::QuestionTooLong {
                 question: question.to_string(),

@@ -24,7 +24,9 @@ const READOUTS: [(&str, Readout); 2] = [("fst_gen", Readout::FstGen), ("avg_ppt"
 impl Readout {
     /// The rows of the plan whose states the prompts need, rising, each once.
     pub(crate) fn rows(self, plan: &Plan, prompts: usize) -> Vec<usize> {
-        let mut rows: Vec<usize> = (0..prompts).flat_map(|p| self.prompt_rows(plan, p)).collect();
+        let mut rows: Vec<usize> = (0..prompts)
+            .flat_map(|p| self.prompt_rows(plan, p))
+            .collect();
         rows.sort_unstable();
         rows.dedup();
         rows
@@ -57,7 +59,9 @@ impl Readout {
         // Summed in f64: a mean must not depend on how many rows there are.
         let mut sums = vec![0.0f64; hidden];
         for row in &own {
-            let at = rows.binary_search(row).expect("`rows` holds every row of the readout");
+            let at = rows
+                .binary_search(row)
+                .expect("`rows` holds every row of the readout");
             for (sum, state) in sums.iter_mut().zip(&states[at * hidden..][..hidden]) {
                 *sum += f64::from(*state);
             }
@@ -98,7 +102,11 @@ impl Normalize {
         if self == Self::None {
             return;
         }
-        let length = vector.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+        let length = vector
+            .iter()
+            .map(|v| f64::from(*v).powi(2))
+            .sum::<f64>()
+            .sqrt();
         if length > 0.0 {
             for value in vector {
                 *value = (f64::from(*value) / length) as f32;
@@ -123,11 +131,17 @@ impl fmt::Display for Normalize {
 /// The value that a name stands for.
 fn by_name<T: Copy>(table: &[(&'static str, T)], what: &'static str, name: &str) -> Result<T> {
     let found = table.iter().find(|(known, _)| *known == name);
-    found.map(|(_, value)| *value).ok_or_else(|| Error::UnknownName {
-        what,
-        name: name.to_string(),
-        known: table.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", "),
-    })
+    found
+        .map(|(_, value)| *value)
+        .ok_or_else(|| Error::UnknownName {
+            what,
+            name: name.to_string(),
+            known: table
+                .iter()
+                .map(|(known, _)| *known)
+                .collect::<Vec<_>>()
+                .join(", "),
+        })
 }
 
 fn name_of<T: Copy + PartialEq>(table: &[(&'static str, T)], value: T) -> &'static str {
@@ -164,7 +178,10 @@ mod tests {
             assert_eq!(readout.to_string(), name);
         }
         let message = "best".parse::<Readout>().unwrap_err().to_string();
-        assert!(message.contains("best") && message.contains("fst_gen, avg_ppt"), "{message}");
+        assert!(
+            message.contains("best") && message.contains("fst_gen, avg_ppt"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -81,8 +81,13 @@ impl Template {
         let mut rest = pattern.as_str();
         while !rest.is_empty() {
             let input = rest.find(INPUT).map(|at| (at, Part::Input, INPUT.len()));
-            let question = rest.find(INSTRUCTION).map(|at| (at, Part::Instruction, INSTRUCTION.len()));
-            let next = [input, question].into_iter().flatten().min_by_key(|(at, ..)| *at);
+            let question = rest
+                .find(INSTRUCTION)
+                .map(|at| (at, Part::Instruction, INSTRUCTION.len()));
+            let next = [input, question]
+                .into_iter()
+                .flatten()
+                .min_by_key(|(at, ..)| *at);
             let Some((at, part, len)) = next else {
                 parts.push(Part::Literal(rest));
                 break;
@@ -126,10 +131,18 @@ impl FromStr for Template {
         for placeholder in [INPUT, INSTRUCTION] {
             let found = text.matches(placeholder).count();
             if found != 1 {
-                return Err(Error::Template { template: text.to_string(), placeholder, found });
+                return Err(Error::Template {
+                    template: text.to_string(),
+                    placeholder,
+                    found,
+                });
             }
         }
-        Ok(Self { name: None, pattern: text.to_string(), without_input: None })
+        Ok(Self {
+            name: None,
+            pattern: text.to_string(),
+            without_input: None,
+        })
     }
 }
 
@@ -158,9 +171,18 @@ mod tests {
     #[test]
     fn parts_come_in_the_order_of_the_pattern() {
         let template: Template = "Q: {instruction} T: {input}".parse().unwrap();
-        let expected = [Part::Literal("Q: "), Part::Instruction, Part::Literal(" T: "), Part::Input];
+        let expected = [
+            Part::Literal("Q: "),
+            Part::Instruction,
+            Part::Literal(" T: "),
+            Part::Input,
+        ];
         assert_eq!(template.parts(false), expected);
-        assert_eq!(template.parts(true), expected, "no second pattern was given");
+        assert_eq!(
+            template.parts(true),
+            expected,
+            "no second pattern was given"
+        );
     }
 
     #[test]
@@ -171,7 +193,10 @@ mod tests {
             ("{instruction} {input} {input}", "{input}"),
         ] {
             let message = text.parse::<Template>().unwrap_err().to_string();
-            assert!(message.contains(placeholder) && message.contains("alpaca"), "{message}");
+            assert!(
+                message.contains(placeholder) && message.contains("alpaca"),
+                "{message}"
+            );
         }
     }
 }

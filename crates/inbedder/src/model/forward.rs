@@ -7,7 +7,9 @@
 use super::packed::{Layer, Model};
 use crate::plan::Plan;
 use crate::{Error, Result};
-use inbedder_kernels::{Into, KvCache, QueryTile, Rows, Threads, attention, gemm, queries_per_tile, rms_norm, rotate};
+use inbedder_kernels::{
+    Into, KvCache, QueryTile, Rows, Threads, attention, gemm, queries_per_tile, rms_norm, rotate,
+};
 use std::ops::Range;
 
 /// Rows per block at most: with 1,536 MLP units the block's widest activations take half a
@@ -60,7 +62,12 @@ impl<'a> Forward<'a> {
         let heads = model.spec.heads;
         let layers = if decode { model.spec.layers } else { 1 };
         let cache = |_| KvCache::new(model.isa, rows, heads.kv, heads.dim);
-        Self { model, threads, caches: (0..layers).map(cache).collect(), keep_going }
+        Self {
+            model,
+            threads,
+            caches: (0..layers).map(cache).collect(),
+            keep_going,
+        }
     }
 
     /// Runs the plan's rows `new` (all earlier ones have been run) and returns each tap's states,
@@ -68,7 +75,12 @@ impl<'a> Forward<'a> {
     ///
     /// # Errors
     /// [`Error::Interrupted`] when asked to stop; a row of the embedding that cannot be read.
-    pub(crate) fn run(&mut self, plan: &Plan, new: Range<usize>, taps: &[Tap]) -> Result<Vec<Vec<f32>>> {
+    pub(crate) fn run(
+        &mut self,
+        plan: &Plan,
+        new: Range<usize>,
+        taps: &[Tap],
+    ) -> Result<Vec<Vec<f32>>> {
         let model = self.model;
         let hidden = model.spec.hidden;
         let mut states = vec![Vec::new(); taps.len()];
@@ -93,7 +105,14 @@ impl<'a> Forward<'a> {
             self.mlp(layer, &mut x, &mut scratch);
             if i + 1 == model.spec.layers {
                 let from = x.clone();
-                rms_norm(model.isa, &from, &model.final_norm, model.spec.norm_eps, &mut x, hidden);
+                rms_norm(
+                    model.isa,
+                    &from,
+                    &model.final_norm,
+                    model.spec.norm_eps,
+                    &mut x,
+                    hidden,
+                );
             }
             collect(taps, i + 1, &rows, hidden, &x, &mut states);
         }
@@ -101,14 +120,32 @@ impl<'a> Forward<'a> {
     }
 
     /// Keys and values of all new rows, rotated, into the layer's cache.
-    fn key_value(&mut self, layer: &Layer, i: usize, plan: &Plan, first: usize, x: &[f32], scratch: &mut Scratch) {
+    fn key_value(
+        &mut self,
+        layer: &Layer,
+        i: usize,
+        plan: &Plan,
+        first: usize,
+        x: &[f32],
+        scratch: &mut Scratch,
+    ) {
         let model = self.model;
-        let (hidden, kv) = (model.spec.hidden, model.spec.heads.kv * model.spec.heads.dim);
+        let (hidden, kv) = (
+            model.spec.hidden,
+            model.spec.heads.kv * model.spec.heads.dim,
+        );
         let i = i.min(self.caches.len() - 1);
         for block in blocks(x.len() / hidden) {
             let from = &x[block.start * hidden..block.end * hidden];
             let normed = norm(model, from, &layer.attention_norm, &mut scratch.normed);
-            gemm(normed, &layer.key_value, Into::Store, &mut scratch.key_value, 2 * kv, self.threads);
+            gemm(
+                normed,
+                &layer.key_value,
+                Into::Store,
+                &mut scratch.key_value,
+                2 * kv,
+                self.threads,
+            );
             for (row, key_value) in block.zip(scratch.key_value.chunks_exact_mut(2 * kv)) {
                 let (keys, values) = key_value.split_at_mut(kv);
                 let (cos, sin) = model.rotary.at(plan.position(first + row));
@@ -148,7 +185,14 @@ impl<'a> Forward<'a> {
         for block in blocks(rows.len()) {
             let mixed = Rows::new(&queries[block.start * width..], block.len(), width);
             let x = &mut x[block.start * hidden..block.end * hidden];
-            gemm(mixed, &layer.attention_out, Into::Add, x, hidden, self.threads);
+            gemm(
+                mixed,
+                &layer.attention_out,
+                Into::Add,
+                x,
+                hidden,
+                self.threads,
+            );
         }
     }
 
@@ -160,7 +204,14 @@ impl<'a> Forward<'a> {
         for block in blocks(x.len() / hidden) {
             let x = &mut x[block.start * hidden..block.end * hidden];
             let normed = norm(model, x, &layer.mlp_norm, &mut scratch.normed);
-            gemm(normed, &layer.gate_up, Into::Store, &mut scratch.mlp, stride, self.threads);
+            gemm(
+                normed,
+                &layer.gate_up,
+                Into::Store,
+                &mut scratch.mlp,
+                stride,
+                self.threads,
+            );
             let units = Rows::new(&scratch.mlp, block.len(), stride);
             gemm(units, &layer.down, Into::Add, x, hidden, self.threads);
         }
@@ -203,13 +254,22 @@ fn tapped(taps: &[Tap], layer: usize) -> Vec<usize> {
 
 /// The states of some rows, out of those of all rows from `first` on.
 fn keep(rows: Vec<usize>, first: usize, hidden: usize, x: &[f32]) -> (Vec<usize>, Vec<f32>) {
-    let kept = rows.iter().flat_map(|row| &x[(row - first) * hidden..][..hidden]);
+    let kept = rows
+        .iter()
+        .flat_map(|row| &x[(row - first) * hidden..][..hidden]);
     let kept = kept.copied().collect();
     (rows, kept)
 }
 
 /// Copies what the taps of a layer want out of `x`, whose rows are the plan's `rows`.
-fn collect(taps: &[Tap], layer: usize, rows: &[usize], hidden: usize, x: &[f32], states: &mut [Vec<f32>]) {
+fn collect(
+    taps: &[Tap],
+    layer: usize,
+    rows: &[usize],
+    hidden: usize,
+    x: &[f32],
+    states: &mut [Vec<f32>],
+) {
     for (tap, states) in taps.iter().zip(states) {
         if tap.layer == layer {
             states.reserve_exact(tap.rows.len() * hidden);

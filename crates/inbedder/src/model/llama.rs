@@ -60,7 +60,10 @@ struct RopeFields {
 fn from_config(config: &Config) -> Result<ModelSpec> {
     let activation: Option<String> = config.optional("hidden_act")?;
     if let Some(name) = activation.filter(|name| name != "silu") {
-        return Err(config.wrong("hidden_act", format!("{name:?} is not supported, only \"silu\"")));
+        return Err(config.wrong(
+            "hidden_act",
+            format!("{name:?} is not supported, only \"silu\""),
+        ));
     }
     let hidden: usize = config.required("hidden_size")?;
     let query: usize = config.required("num_attention_heads")?;
@@ -91,7 +94,10 @@ fn from_config(config: &Config) -> Result<ModelSpec> {
 fn rotary(config: &Config) -> Result<Rotary> {
     let (name, fields) = match config.optional::<RopeFields>("rope_parameters")? {
         Some(fields) => ("rope_parameters", fields),
-        None => ("rope_scaling", config.optional("rope_scaling")?.unwrap_or_default()),
+        None => (
+            "rope_scaling",
+            config.optional("rope_scaling")?.unwrap_or_default(),
+        ),
     };
     let theta = match fields.rope_theta {
         Some(theta) => theta,
@@ -99,7 +105,12 @@ fn rotary(config: &Config) -> Result<Rotary> {
     };
     let need = |field: &str, value: Option<f32>| {
         let value = value.filter(|v| v.is_finite() && *v > 0.0);
-        value.ok_or_else(|| config.wrong(&format!("{name}.{field}"), "not a positive number".to_string()))
+        value.ok_or_else(|| {
+            config.wrong(
+                &format!("{name}.{field}"),
+                "not a positive number".to_string(),
+            )
+        })
     };
     let kind = fields.rope_type.as_deref().or(fields.r#type.as_deref());
     let scaling = match kind.unwrap_or("default") {
@@ -119,7 +130,10 @@ fn rotary(config: &Config) -> Result<Rotary> {
             return Err(config.wrong(&format!("{name}.rope_type"), problem));
         }
     };
-    Ok(Rotary { theta: need("rope_theta", Some(theta))?, scaling })
+    Ok(Rotary {
+        theta: need("rope_theta", Some(theta))?,
+        scaling,
+    })
 }
 
 fn from_gguf(metadata: &Metadata, weights: &Weights) -> Result<ModelSpec> {
@@ -149,7 +163,9 @@ fn from_gguf(metadata: &Metadata, weights: &Weights) -> Result<ModelSpec> {
         vocabulary,
         norm_eps: metadata.f32("llama.attention.layer_norm_rms_epsilon")?,
         rotary: Rotary {
-            theta: metadata.optional_f32("llama.rope.freq_base")?.unwrap_or(10_000.0),
+            theta: metadata
+                .optional_f32("llama.rope.freq_base")?
+                .unwrap_or(10_000.0),
             scaling: gguf_scaling(metadata, weights, dim)?,
         },
         tied_head: !weights.contains("output.weight"),
@@ -169,7 +185,9 @@ fn gguf_scaling(metadata: &Metadata, weights: &Weights, dim: usize) -> Result<Ro
     }
     match metadata.optional_str("llama.rope.scaling.type")? {
         None | Some("none") => Ok(RotaryScaling::None),
-        Some("linear") => Ok(RotaryScaling::Linear(metadata.f32("llama.rope.scaling.factor")?)),
+        Some("linear") => Ok(RotaryScaling::Linear(
+            metadata.f32("llama.rope.scaling.factor")?,
+        )),
         Some(other) => Err(Error::Config {
             path: metadata.path().to_path_buf(),
             field: "llama.rope.scaling.type".to_string(),

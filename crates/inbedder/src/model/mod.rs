@@ -5,13 +5,13 @@
 
 mod forward;
 mod llama;
+mod packed;
 mod rope;
 mod spec;
-mod packed;
 
 pub(crate) use forward::{Forward, Tap};
-pub use spec::{ModelSpec, Rotary, RotaryScaling};
 pub(crate) use packed::Model;
+pub use spec::{ModelSpec, Rotary, RotaryScaling};
 
 use crate::weights::{Metadata, Weights};
 use crate::{Error, Result};
@@ -58,9 +58,14 @@ pub(crate) struct Config {
 impl Config {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
-        let fields = serde_json::from_slice(&bytes)
-            .map_err(|source| Error::Json { path: path.to_path_buf(), source })?;
-        Ok(Self { path: path.to_path_buf(), fields })
+        let fields = serde_json::from_slice(&bytes).map_err(|source| Error::Json {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            fields,
+        })
     }
 
     /// A field, `None` when it is absent or null.
@@ -74,11 +79,16 @@ impl Config {
     }
 
     fn required<T: serde::de::DeserializeOwned>(&self, field: &str) -> Result<T> {
-        self.optional(field)?.ok_or_else(|| self.wrong(field, "missing".to_string()))
+        self.optional(field)?
+            .ok_or_else(|| self.wrong(field, "missing".to_string()))
     }
 
     fn wrong(&self, field: &str, problem: String) -> Error {
-        Error::Config { path: self.path.clone(), field: field.to_string(), problem }
+        Error::Config {
+            path: self.path.clone(),
+            field: field.to_string(),
+            problem,
+        }
     }
 
     /// The family that `model_type` names.
@@ -89,11 +99,18 @@ impl Config {
 }
 
 pub(crate) fn family(name: &str, path: &Path) -> Result<&'static Family> {
-    FAMILIES.iter().find(|family| family.name == name).ok_or_else(|| Error::UnknownFamily {
-        path: path.to_path_buf(),
-        family: name.to_string(),
-        known: FAMILIES.iter().map(|family| family.name).collect::<Vec<_>>().join(", "),
-    })
+    FAMILIES
+        .iter()
+        .find(|family| family.name == name)
+        .ok_or_else(|| Error::UnknownFamily {
+            path: path.to_path_buf(),
+            family: name.to_string(),
+            known: FAMILIES
+                .iter()
+                .map(|family| family.name)
+                .collect::<Vec<_>>()
+                .join(", "),
+        })
 }
 
 impl Family {
@@ -138,11 +155,17 @@ impl ModelSpec {
             }
         }
         if !heads.query.is_multiple_of(heads.kv) {
-            let problem = format!("{} is no divisor of {} attention heads", heads.kv, heads.query);
+            let problem = format!(
+                "{} is no divisor of {} attention heads",
+                heads.kv, heads.query
+            );
             return Err(wrong("key-value heads", problem));
         }
         if !heads.dim.is_multiple_of(2) {
-            return Err(wrong("head size", format!("{} is odd, rotary pairs need even", heads.dim)));
+            return Err(wrong(
+                "head size",
+                format!("{} is odd, rotary pairs need even", heads.dim),
+            ));
         }
         Ok(())
     }

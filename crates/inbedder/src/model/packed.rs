@@ -55,15 +55,26 @@ impl Model {
         isa: Isa,
         positions: usize,
     ) -> Result<Self> {
-        let loader = Loader { spec: &spec, names, weights, isa };
+        let loader = Loader {
+            spec: &spec,
+            names,
+            weights,
+            isa,
+        };
         let rows = |name: &str| -> Result<Tensor> {
             let name = format!("{name}.weight");
             weights.expect_shape(&name, &[spec.vocabulary, spec.hidden])?;
             Weights::owned_tensor(weights, &name)
         };
         let embedding = rows(names.embedding)?;
-        let head_rows = if spec.tied_head { embedding.clone() } else { rows(names.head)? };
-        let layers = (0..spec.layers).map(|layer| loader.layer(layer)).collect::<Result<_>>()?;
+        let head_rows = if spec.tied_head {
+            embedding.clone()
+        } else {
+            rows(names.head)?
+        };
+        let layers = (0..spec.layers)
+            .map(|layer| loader.layer(layer))
+            .collect::<Result<_>>()?;
         Ok(Self {
             final_norm: loader.vector(names.final_norm, spec.hidden, "weight")?,
             rotary: RotaryTable::new(&spec, positions),
@@ -112,9 +123,20 @@ struct Source {
 
 impl Loader<'_> {
     fn layer(&self, layer: usize) -> Result<Layer> {
-        let ModelSpec { hidden, intermediate, heads, attention_bias, mlp_bias, .. } = *self.spec;
+        let ModelSpec {
+            hidden,
+            intermediate,
+            heads,
+            attention_bias,
+            mlp_bias,
+            ..
+        } = *self.spec;
         let (query, kv) = (heads.query * heads.dim, heads.kv * heads.dim);
-        let paired = if self.names.paired_rotary { RowOrder::Paired } else { RowOrder::Plain };
+        let paired = if self.names.paired_rotary {
+            RowOrder::Paired
+        } else {
+            RowOrder::Plain
+        };
         let source = |name: &str, rows: usize, order: RowOrder| Source {
             tensor: name.replace("{}", &layer.to_string()),
             rows,
@@ -122,7 +144,8 @@ impl Loader<'_> {
         };
         let n = self.names;
         let plain = RowOrder::Plain;
-        let norm = |name: &str| self.vector(&name.replace("{}", &layer.to_string()), hidden, "weight");
+        let norm =
+            |name: &str| self.vector(&name.replace("{}", &layer.to_string()), hidden, "weight");
         Ok(Layer {
             attention_norm: norm(n.attention_norm)?,
             query: self.pack(&[source(n.query, query, paired)], hidden, attention_bias)?,
@@ -131,10 +154,17 @@ impl Loader<'_> {
                 hidden,
                 attention_bias,
             )?,
-            attention_out: self.pack(&[source(n.attention_out, hidden, plain)], query, attention_bias)?,
+            attention_out: self.pack(
+                &[source(n.attention_out, hidden, plain)],
+                query,
+                attention_bias,
+            )?,
             mlp_norm: norm(n.mlp_norm)?,
             gate_up: self.pack_gated(
-                &[source(n.gate, intermediate, plain), source(n.up, intermediate, plain)],
+                &[
+                    source(n.gate, intermediate, plain),
+                    source(n.up, intermediate, plain),
+                ],
                 hidden,
                 mlp_bias,
             )?,
@@ -158,7 +188,12 @@ impl Loader<'_> {
         self.with_bias(matrix, sources, bias)
     }
 
-    fn with_bias(&self, matrix: PackedMatrix, sources: &[Source], bias: bool) -> Result<PackedMatrix> {
+    fn with_bias(
+        &self,
+        matrix: PackedMatrix,
+        sources: &[Source],
+        bias: bool,
+    ) -> Result<PackedMatrix> {
         if !bias {
             return Ok(matrix);
         }
@@ -170,7 +205,11 @@ impl Loader<'_> {
         Ok(matrix.with_bias(&values))
     }
 
-    fn open(&self, sources: &[Source], inputs: usize) -> Result<Vec<crate::weights::TensorView<'_>>> {
+    fn open(
+        &self,
+        sources: &[Source],
+        inputs: usize,
+    ) -> Result<Vec<crate::weights::TensorView<'_>>> {
         let open = |source: &Source| {
             let name = format!("{}.weight", source.tensor);
             self.weights.expect_shape(&name, &[source.rows, inputs])?;
@@ -218,6 +257,9 @@ impl Loader<'_> {
 
 impl Error {
     pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
-        Self::Io { path: path.to_path_buf(), source }
+        Self::Io {
+            path: path.to_path_buf(),
+            source,
+        }
     }
 }

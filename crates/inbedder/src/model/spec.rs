@@ -71,7 +71,12 @@ impl Rotary {
             RotaryScaling::None => plain.collect(),
             RotaryScaling::Linear(factor) => plain.map(|f| f / factor).collect(),
             RotaryScaling::Factors(factors) => plain.zip(factors).map(|(f, by)| f / by).collect(),
-            RotaryScaling::Llama3 { factor, low, high, original_context } => plain
+            RotaryScaling::Llama3 {
+                factor,
+                low,
+                high,
+                original_context,
+            } => plain
                 .map(|f| {
                     let wavelength = 2.0 * std::f32::consts::PI / f;
                     if wavelength < original_context / high {

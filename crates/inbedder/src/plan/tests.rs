@@ -8,15 +8,27 @@ use std::collections::HashSet;
 fn shape(plan: &Plan) -> String {
     let line = |s: &Segment| {
         let parent = s.parent.map_or("-".to_string(), |p| p.to_string());
-        format!("{parent} > {:?} @ {}", &plan.tokens[s.rows.clone()], s.start_position)
+        format!(
+            "{parent} > {:?} @ {}",
+            &plan.tokens[s.rows.clone()],
+            s.start_position
+        )
     };
-    plan.segments.iter().map(line).collect::<Vec<_>>().join("\n")
+    plan.segments
+        .iter()
+        .map(line)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[track_caller]
 fn check(prompts: &[&[u32]], expected: &str) {
     let plan = Plan::new(prompts);
-    let expected: Vec<_> = expected.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let expected: Vec<_> = expected
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .collect();
     assert_eq!(shape(&plan), expected.join("\n"));
 }
 
@@ -53,8 +65,18 @@ fn decoding_adds_children_behind_all_rows() {
     let mut plan = Plan::new(&[[1, 2], [1, 3]]);
     plan.extend(&[(0, 7), (1, 8)]);
     plan.extend(&[(1, 9)]);
-    assert_eq!(plan.prompt_rows(0).map(|r| plan.tokens[r]).collect::<Vec<_>>(), [1, 2, 7]);
-    assert_eq!(plan.prompt_rows(1).map(|r| plan.tokens[r]).collect::<Vec<_>>(), [1, 3, 8, 9]);
+    assert_eq!(
+        plan.prompt_rows(0)
+            .map(|r| plan.tokens[r])
+            .collect::<Vec<_>>(),
+        [1, 2, 7]
+    );
+    assert_eq!(
+        plan.prompt_rows(1)
+            .map(|r| plan.tokens[r])
+            .collect::<Vec<_>>(),
+        [1, 3, 8, 9]
+    );
     assert_eq!(plan.position(plan.last_row(1)), 3);
 }
 
