@@ -5,6 +5,7 @@
 //! the softmax is taken once (prompts are hundreds of tokens, so a row of scores is small), which
 //! makes the result independent of how the keys are cut into spans.
 
+use crate::dot::F32;
 use crate::isa::on_level;
 use crate::kv_cache::KvCache;
 use crate::simd::{Simd, each_vector, exp, read, write};
@@ -249,12 +250,12 @@ unsafe fn score<S: Simd>(job: Job<'_>, span: &Span, scratch: &mut Scratch) {
             // SAFETY: lines `first..first + rows` hold `dim` floats each; the key panel is
             // `[dim][panel]`; `sums` holds a whole tile.
             unsafe {
-                multiply::<S>(Tile {
+                multiply::<F32<S>>(Tile {
                     rows,
-                    k: dim,
-                    x: scratch.queries.as_ptr().add(first * dim),
-                    x_stride: dim,
-                    panel: job.cache.keys(job.head, block).as_ptr(),
+                    steps: dim,
+                    x: scratch.queries.as_ptr().add(first * dim).cast(),
+                    x_stride: 4 * dim,
+                    panel: job.cache.keys(job.head, block).as_ptr().cast(),
                     sums: sums.as_mut_ptr(),
                     sums_stride: width,
                     accumulate: false,
@@ -317,15 +318,16 @@ unsafe fn mix<S: Simd>(job: Job<'_>, span: &Span, scratch: &mut Scratch) {
             // SAFETY: lines hold `stride` scores, of which the span's columns are a part, and
             // `padded` outputs; `values` holds one panel row per key.
             unsafe {
-                multiply::<S>(Tile {
+                multiply::<F32<S>>(Tile {
                     rows: S::TILE_ROWS.min(lines.end - first),
-                    k: span.keys.len(),
+                    steps: span.keys.len(),
                     x: scratch
                         .scores
                         .as_ptr()
-                        .add(first * scratch.stride + span.position),
-                    x_stride: scratch.stride,
-                    panel: values.as_ptr(),
+                        .add(first * scratch.stride + span.position)
+                        .cast(),
+                    x_stride: 4 * scratch.stride,
+                    panel: values.as_ptr().cast(),
                     sums: scratch.out.as_mut_ptr().add(first * padded + p * width),
                     sums_stride: padded,
                     accumulate: true,

@@ -1,6 +1,11 @@
 //! Activations times packed weights, with the element-wise work that follows fused behind each
 //! tile: bias, residual addition, SiLU gate.
 
+use crate::activations::Activations;
+use crate::dot::{BytePairs, Dot, F32, WideBf16};
+#[cfg(target_arch = "x86_64")]
+use crate::dot::{NativeBf16, NativeBytes};
+use crate::format::Format;
 use crate::isa::on_level;
 use crate::matrix::{Outputs, PackedMatrix};
 use crate::simd::{Simd, each_vector, read, silu, write};
@@ -17,33 +22,14 @@ pub enum Into {
     Add,
 }
 
-/// Rows of activations: `rows` rows of `width` floats, `stride` apart.
-#[derive(Debug, Clone, Copy)]
-pub struct Rows<'a> {
-    data: &'a [f32],
-    rows: usize,
-    stride: usize,
-}
-
-impl<'a> Rows<'a> {
-    /// Rows that lie `stride` floats apart.
-    ///
-    /// # Panics
-    /// If `data` is too short for `rows` rows of `stride` (the last may end early).
-    pub fn new(data: &'a [f32], rows: usize, stride: usize) -> Self {
-        assert!(rows == 0 || (rows - 1) * stride < data.len().max(1));
-        Self { data, rows, stride }
-    }
-}
-
 /// `out (+)= x · wᵀ (+ bias)`, for a gated matrix `out (+)= SiLU(x · gateᵀ) · (x · upᵀ)`.
 ///
 /// `out` holds `x`'s number of rows, `out_stride` apart, each `w.width()` wide.
 ///
 /// # Panics
-/// If a buffer is shorter than its shape says.
+/// If `x` was not staged for this matrix, or `out` is shorter than its shape says.
 pub fn gemm(
-    x: Rows,
+    x: Activations,
     w: &PackedMatrix,
     into: Into,
     out: &mut [f32],
@@ -54,8 +40,8 @@ pub fn gemm(
         return;
     }
     assert!(
-        (x.rows - 1) * x.stride + w.inputs <= x.data.len(),
-        "activations too short"
+        x.format == w.format && x.inputs == w.inputs,
+        "activations staged for another matrix"
     );
     assert!(
         (x.rows - 1) * out_stride + w.width <= out.len(),
@@ -72,12 +58,69 @@ pub fn gemm(
             out_stride,
             panels,
         };
-        on_level!(w.isa, multiply_panels(job: Job<'_>));
+        multiply_panels(job);
     });
 }
 
+/// Calls the product of the matrix's format.
+fn multiply_panels(job: Job<'_>) {
+    match job.w.format {
+        Format::F32 => on_level!(job.w.isa, multiply_f32(job: Job<'_>)),
+        Format::WideBf16 => on_level!(job.w.isa, multiply_wide_bf16(job: Job<'_>)),
+        Format::BytePairs => on_level!(job.w.isa, multiply_byte_pairs(job: Job<'_>)),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a matrix has this format only at a level that has AVX-512 BF16.
+        Format::NativeBf16 => unsafe { multiply_native_bf16(job) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a matrix has this format only at a level that has AVX-512 VNNI.
+        Format::NativeBytes => unsafe { multiply_native_bytes(job) },
+    }
+}
+
+/// # Safety
+/// As for `multiply_with`.
+#[inline(always)]
+unsafe fn multiply_f32<S: Simd>(job: Job<'_>) {
+    // SAFETY: the contract is passed on.
+    unsafe { multiply_with::<F32<S>>(job) }
+}
+
+/// # Safety
+/// As for `multiply_with`.
+#[inline(always)]
+unsafe fn multiply_wide_bf16<S: Simd>(job: Job<'_>) {
+    // SAFETY: the contract is passed on.
+    unsafe { multiply_with::<WideBf16<S>>(job) }
+}
+
+/// # Safety
+/// As for `multiply_with`.
+#[inline(always)]
+unsafe fn multiply_byte_pairs<S: Simd>(job: Job<'_>) {
+    // SAFETY: the contract is passed on.
+    unsafe { multiply_with::<BytePairs<S>>(job) }
+}
+
+/// # Safety
+/// As for `multiply_with`.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+unsafe fn multiply_native_bf16(job: Job<'_>) {
+    // SAFETY: the contract is passed on.
+    unsafe { multiply_with::<NativeBf16>(job) }
+}
+
+/// # Safety
+/// As for `multiply_with`.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+unsafe fn multiply_native_bytes(job: Job<'_>) {
+    // SAFETY: the contract is passed on.
+    unsafe { multiply_with::<NativeBytes>(job) }
+}
+
 struct Job<'a> {
-    x: Rows<'a>,
+    x: Activations<'a>,
     w: &'a PackedMatrix,
     into: Into,
     out: Shared,
@@ -86,30 +129,55 @@ struct Job<'a> {
 }
 
 /// # Safety
-/// `gemm` checked the shapes; no other thread has the same panels; the level's instructions are
+/// `gemm` checked the shapes; no other thread has the same panels; the instructions of `D` are
 /// there.
 #[inline(always)]
-unsafe fn multiply_panels<S: Simd>(job: Job<'_>) {
+unsafe fn multiply_with<D: Dot>(job: Job<'_>) {
     let Job { x, w, .. } = job;
     let mut sums: Sums = [0.0; MAX_ROWS * MAX_PANEL];
     for p in job.panels.clone() {
-        for first in (0..x.rows).step_by(S::TILE_ROWS) {
-            let rows = S::TILE_ROWS.min(x.rows - first);
-            // SAFETY: rows `first..first + rows` of x exist and are at least `inputs` wide; panel p
-            // is whole; `sums` holds MAX_ROWS × MAX_PANEL floats.
+        for first in (0..x.rows).step_by(D::S::TILE_ROWS) {
+            let rows = D::S::TILE_ROWS.min(x.rows - first);
+            // SAFETY: rows `first..first + rows` of x exist and are staged in whole groups; panel p
+            // is whole; `sums` holds MAX_ROWS × MAX_PANEL sums.
             unsafe {
-                multiply::<S>(Tile {
+                multiply::<D>(Tile {
                     rows,
-                    k: w.inputs,
+                    steps: w.steps(),
                     x: x.data.as_ptr().add(first * x.stride),
                     x_stride: x.stride,
-                    panel: w.panels.as_ptr().add(p * w.inputs * panel::<S>()),
+                    panel: w.panels.bytes().as_ptr().add(p * w.panel_bytes()),
                     sums: sums.as_mut_ptr(),
-                    sums_stride: panel::<S>(),
+                    sums_stride: panel::<D::S>(),
                     accumulate: false,
                 });
-                finish::<S>(&job, p, first, rows, &mut sums);
+                if w.format.is_integer() {
+                    scale::<D::S>(&job, p, first, rows, &mut sums);
+                }
+                finish::<D::S>(&job, p, first, rows, &mut sums);
             }
+        }
+    }
+}
+
+/// Turns a tile's integer sums into floats.
+///
+/// # Safety
+/// As for `multiply_with`; `sums` holds the tile of rows `first..first + rows` and panel p.
+#[inline(always)]
+unsafe fn scale<S: Simd>(job: &Job<'_>, p: usize, first: usize, rows: usize, sums: &mut Sums) {
+    for r in 0..rows {
+        // SAFETY: `sums` holds whole panels per row, and there is a scale for every packed column.
+        unsafe {
+            let sums = sums.as_mut_ptr().add(r * panel::<S>());
+            let scales = job.w.scales.as_ptr().add(p * panel::<S>());
+            let correction = S::splat_bits(job.x.corrections[first + r] as u32);
+            let unit = S::splat(job.x.scales[first + r]);
+            each_vector!(S, panel::<S>(), |i, _part| {
+                let sum = S::add_integers(S::integer_bits(S::load(sums.add(i))), correction);
+                let unit = S::mul(unit, S::load(scales.add(i)));
+                S::store(sums.add(i), S::mul(S::to_float(sum), unit));
+            });
         }
     }
 }
@@ -117,7 +185,7 @@ unsafe fn multiply_panels<S: Simd>(job: Job<'_>) {
 /// Writes one tile out.
 ///
 /// # Safety
-/// As for `multiply_panels`; `sums` holds the tile of rows `first..first + rows` and panel p.
+/// As for `multiply_with`; `sums` holds the tile of rows `first..first + rows` and panel p.
 #[inline(always)]
 unsafe fn finish<S: Simd>(job: &Job<'_>, p: usize, first: usize, rows: usize, sums: &mut Sums) {
     let w = job.w;

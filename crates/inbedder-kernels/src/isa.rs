@@ -14,6 +14,12 @@ pub(crate) enum Level {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// AVX-512 with the dot product of bytes.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+    /// AVX-512 with the dot products of bytes and of bf16 pairs.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
 }
 
 /// An instruction-set level that this machine has.
@@ -34,14 +40,23 @@ impl Isa {
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vl");
+            let vnni = is_x86_feature_detected!("avx512vnni");
+            let bf16 = is_x86_feature_detected!("avx512bf16");
             if avx2 && avx512 {
                 levels.push(Self(Level::Avx512));
+            }
+            if avx2 && avx512 && vnni {
+                levels.push(Self(Level::Avx512Vnni));
+            }
+            if avx2 && avx512 && vnni && bf16 {
+                levels.push(Self(Level::Avx512Bf16));
             }
         }
         levels
     }
 
-    /// The fastest level, or the one that `INBEDDER_ISA` (`scalar`, `avx2`, `avx512`) names.
+    /// The fastest level, or the one that `INBEDDER_ISA` (`scalar`, `avx2`, `avx512`,
+    /// `avx512-vnni`, `avx512-bf16`) names.
     ///
     /// The variable is read once per process.
     ///
@@ -70,7 +85,8 @@ impl Isa {
         })
     }
 
-    /// `scalar`, `avx2` or `avx512`.
+    /// `scalar`, `avx2`, `avx512`, `avx512-vnni` or `avx512-bf16`, each with all that those before
+    /// it have.
     pub fn name(self) -> &'static str {
         match self.0 {
             Level::Scalar => "scalar",
@@ -78,6 +94,10 @@ impl Isa {
             Level::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512Vnni => "avx512-vnni",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512Bf16 => "avx512-bf16",
         }
     }
 
@@ -115,8 +135,10 @@ macro_rules! on_level {
             // SAFETY: an `Isa` of this level exists only where detection found AVX2 and FMA.
             $crate::isa::Level::Avx2 => unsafe { avx2($($arg),*) },
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: an `Isa` of this level exists only where detection found AVX-512 F/BW/DQ/VL.
-            $crate::isa::Level::Avx512 => unsafe { avx512($($arg),*) },
+            // SAFETY: an `Isa` of these levels exists only where detection found AVX-512 F/BW/DQ/VL.
+            $crate::isa::Level::Avx512
+            | $crate::isa::Level::Avx512Vnni
+            | $crate::isa::Level::Avx512Bf16 => unsafe { avx512($($arg),*) },
         }
     }};
 }

@@ -8,7 +8,10 @@
 //! Shapes in the docs: rows are tokens, `k` is the dimension that a product sums over, a panel is
 //! two vectors of columns.
 
+mod activations;
 mod attention;
+mod dot;
+mod format;
 mod gemm;
 mod isa;
 mod kv_cache;
@@ -20,8 +23,10 @@ mod simd;
 mod threads;
 mod tile;
 
+pub use activations::{Activations, Rows, Staging};
 pub use attention::{Heads, QueryTile, Span, attention, queries_per_tile};
-pub use gemm::{Into, Rows, gemm};
+pub use format::Precision;
+pub use gemm::{Into, gemm};
 pub use isa::Isa;
 pub use kv_cache::KvCache;
 pub use matrix::PackedMatrix;

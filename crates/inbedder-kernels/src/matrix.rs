@@ -1,5 +1,7 @@
 //! Weight matrices, packed once at load into the panels that the microkernel streams through.
 
+use crate::activations::{Activations, Rows, Staging, stage};
+use crate::format::{Format, Precision, to_bf16};
 use crate::isa::Isa;
 use crate::memory::Aligned;
 use crate::tile::panel_width;
@@ -15,18 +17,23 @@ pub(crate) enum Outputs {
     Gated,
 }
 
-/// A weight matrix `[outputs, inputs]`, transposed and cut into panels for one instruction set.
+/// A weight matrix `[outputs, inputs]`, transposed and cut into panels for one instruction set and
+/// precision.
 ///
-/// Panel p holds the weights of `panel_width` outputs as `[inputs][panel_width]`; the last panel is
-/// padded with zeros.
+/// Panel p holds the weights of `panel_width` outputs as `[inputs / group][panel_width][group]`; the
+/// last panel and group are padded with zeros.
 pub struct PackedMatrix {
     pub(crate) isa: Isa,
+    pub(crate) format: Format,
     pub(crate) outputs: Outputs,
     /// Width of a result row: units of a gated matrix, else rows of the weight matrix.
     pub(crate) width: usize,
     pub(crate) inputs: usize,
     pub(crate) panels: Aligned,
-    /// One value per packed column (as the panels order them), if the layer has a bias.
+    /// One value per packed column (as the panels order them), for integers: what a unit of a
+    /// quantised weight stands for.
+    pub(crate) scales: Aligned,
+    /// One value per packed column, if the layer has a bias.
     pub(crate) bias: Option<Aligned>,
 }
 
@@ -40,11 +47,15 @@ impl PackedMatrix {
     /// The first error of `fill`.
     pub fn pack<E: Send>(
         isa: Isa,
+        precision: Precision,
         rows: usize,
         inputs: usize,
         fill: impl Fn(usize, &mut [f32]) -> Result<(), E> + Sync,
     ) -> Result<Self, E> {
-        Self::pack_as(isa, Outputs::Plain, rows, inputs, fill)
+        Self::pack_as(
+            Self::empty(isa, precision, Outputs::Plain, rows, inputs),
+            fill,
+        )
     }
 
     /// Packs the gate and up projections of a gated MLP with `units` hidden units: rows
@@ -55,54 +66,125 @@ impl PackedMatrix {
     /// The first error of `fill`.
     pub fn pack_gated<E: Send>(
         isa: Isa,
+        precision: Precision,
         units: usize,
         inputs: usize,
         fill: impl Fn(usize, &mut [f32]) -> Result<(), E> + Sync,
     ) -> Result<Self, E> {
-        Self::pack_as(isa, Outputs::Gated, units, inputs, fill)
+        Self::pack_as(
+            Self::empty(isa, precision, Outputs::Gated, units, inputs),
+            fill,
+        )
     }
 
-    fn pack_as<E: Send>(
+    fn empty(
         isa: Isa,
+        precision: Precision,
         outputs: Outputs,
         width: usize,
         inputs: usize,
-        fill: impl Fn(usize, &mut [f32]) -> Result<(), E> + Sync,
-    ) -> Result<Self, E> {
-        let panel = panel_width(isa);
-        let mut matrix = Self {
+    ) -> Self {
+        Self {
             isa,
+            format: Format::of(precision, isa),
             outputs,
             width,
             inputs,
             panels: Aligned::zeros(0),
+            scales: Aligned::zeros(0),
             bias: None,
-        };
-        let count = matrix.panel_count();
-        let mut panels = Aligned::zeros(count * inputs * panel);
+        }
+    }
+
+    fn pack_as<E: Send>(
+        mut matrix: Self,
+        fill: impl Fn(usize, &mut [f32]) -> Result<(), E> + Sync,
+    ) -> Result<Self, E> {
+        let (inputs, panel, count) = (matrix.inputs, panel_width(matrix.isa), matrix.panel_count());
+        let mut panels = Aligned::zeros(count * matrix.panel_bytes() / 4);
+        let mut scales = Aligned::zeros(count * panel);
         if inputs > 0 {
-            let pack = |(p, packed): (usize, &mut [f32])| {
+            let pack = |(p, (packed, scales)): (usize, (&mut [u8], &mut [f32]))| {
                 let mut rows = vec![0.0; panel * inputs];
                 for (column, row) in rows.chunks_exact_mut(inputs).enumerate() {
-                    match matrix.source_row(p, column) {
-                        Some(source) => fill(source, row)?,
-                        None => row.fill(0.0),
+                    if let Some(source) = matrix.source_row(p, column) {
+                        fill(source, row)?;
                     }
                 }
-                for (i, line) in packed.chunks_exact_mut(panel).enumerate() {
-                    for (column, weight) in line.iter_mut().enumerate() {
-                        *weight = rows[column * inputs + i];
-                    }
-                }
+                matrix.pack_panel(&rows, packed, scales);
                 Ok(())
             };
-            panels
-                .par_chunks_exact_mut(inputs * panel)
-                .enumerate()
-                .try_for_each(pack)?;
+            let panels = panels
+                .bytes_mut()
+                .par_chunks_exact_mut(matrix.panel_bytes());
+            let scales = scales.par_chunks_exact_mut(panel);
+            panels.zip(scales).enumerate().try_for_each(pack)?;
         }
         matrix.panels = panels;
+        matrix.scales = scales;
         Ok(matrix)
+    }
+
+    /// Packs `panel_width` rows of weights.
+    fn pack_panel(&self, rows: &[f32], packed: &mut [u8], scales: &mut [f32]) {
+        let (inputs, group, panel) = (self.inputs, self.format.group(), scales.len());
+        let mut by = vec![0.0; panel];
+        for ((row, scale), by) in rows
+            .chunks_exact(inputs)
+            .zip(scales.iter_mut())
+            .zip(&mut by)
+        {
+            let largest = row.iter().fold(0.0f32, |most, w| most.max(w.abs()));
+            *scale = largest / 127.0;
+            *by = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+        }
+        let weight = |i: usize| {
+            let (step, column, member) = (i / (panel * group), i / group % panel, i % group);
+            let input = step * group + member;
+            (
+                column,
+                if input < inputs {
+                    rows[column * inputs + input]
+                } else {
+                    0.0
+                },
+            )
+        };
+        match self.format {
+            Format::F32 => store(packed, |i| weight(i).1.to_ne_bytes()),
+            Format::WideBf16 => store(packed, |i| to_bf16(weight(i).1).to_ne_bytes()),
+            #[cfg(target_arch = "x86_64")]
+            Format::NativeBf16 => store(packed, |i| to_bf16(weight(i).1).to_ne_bytes()),
+            Format::BytePairs => store(packed, |i| {
+                let (column, w) = weight(i);
+                ((w * by[column]).round_ties_even() as i8).to_ne_bytes()
+            }),
+            #[cfg(target_arch = "x86_64")]
+            Format::NativeBytes => store(packed, |i| {
+                let (column, w) = weight(i);
+                [((w * by[column]).round_ties_even() as i8 as u8) ^ 0x80]
+            }),
+        }
+    }
+
+    /// Bytes of one panel.
+    pub(crate) fn panel_bytes(&self) -> usize {
+        let inputs = self.inputs.next_multiple_of(self.format.group());
+        inputs * panel_width(self.isa) * self.format.weight_bytes()
+    }
+
+    /// Steps of the microkernel through a panel.
+    pub(crate) fn steps(&self) -> usize {
+        self.inputs.div_ceil(self.format.group())
+    }
+
+    /// Brings activations into the form that this matrix, and every other of the same inputs,
+    /// precision and instruction set, multiplies.
+    ///
+    /// # Panics
+    /// If `x` is shorter than its rows of [`Self::inputs`] floats.
+    pub fn stage<'a>(&self, x: Rows<'a>, staging: &'a mut Staging) -> Activations<'a> {
+        stage(self.isa, self.format, self.inputs, x, staging)
     }
 
     /// Adds a bias: one value per row of the weight matrix (gates first, then ups, if gated).
@@ -139,7 +221,8 @@ impl PackedMatrix {
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        4 * (self.panels.len() + self.bias.as_ref().map_or(0, |bias| bias.len()))
+        let bias = self.bias.as_ref().map_or(0, |bias| bias.len());
+        4 * (self.panels.len() + self.scales.len() + bias)
     }
 
     /// Result columns per panel.
@@ -163,5 +246,13 @@ impl PackedMatrix {
             _ => unit,
         };
         (unit < self.width).then_some(row)
+    }
+}
+
+/// Fills `packed` with number after number.
+fn store<const N: usize>(packed: &mut [u8], number: impl Fn(usize) -> [u8; N]) {
+    let (chunks, _) = packed.as_chunks_mut::<N>();
+    for (i, chunk) in chunks.iter_mut().enumerate() {
+        *chunk = number(i);
     }
 }

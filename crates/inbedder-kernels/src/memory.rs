@@ -1,21 +1,33 @@
-//! Float buffers that start on a cache line, so that no vector of a packed panel crosses one.
+//! Buffers that start on a cache line, so that no vector of a packed panel crosses one.
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);
 
-/// A fixed-length, zero-initialised `f32` buffer aligned to 64 bytes.
+/// A fixed-length, zero-initialised buffer of 32-bit words aligned to 64 bytes, seen as floats or
+/// as bytes.
 pub(crate) struct Aligned {
     lines: Vec<Line>,
     len: usize,
 }
 
 impl Aligned {
+    /// `len` words.
     pub(crate) fn zeros(len: usize) -> Self {
         Self {
             lines: vec![Line([0.0; 16]); len.div_ceil(16)],
             len,
         }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        bytes(self)
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        let len = 4 * self.len;
+        // SAFETY: the words are initialised memory of `len` bytes, and every byte pattern is a word.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), len) }
     }
 }
 
@@ -33,4 +45,10 @@ impl std::ops::DerefMut for Aligned {
         // SAFETY: as in `deref`; the borrow is unique.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
     }
+}
+
+/// The bytes of some floats.
+pub(crate) fn bytes(floats: &[f32]) -> &[u8] {
+    // SAFETY: floats are initialised memory without padding, and bytes need no alignment.
+    unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), size_of_val(floats)) }
 }

@@ -11,7 +11,7 @@ use crate::template::Template;
 use crate::tokenizer::Tokenizer;
 use crate::weights::Weights;
 use crate::{Error, Result};
-use inbedder_kernels::{Isa, Threads};
+use inbedder_kernels::{Isa, Precision, Threads};
 use rayon::prelude::*;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -25,6 +25,8 @@ pub const MAX_ANSWER_TOKENS: usize = 512;
 /// How a model is loaded.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
+    /// Precision of the packed weights.
+    pub precision: Precision,
     /// Worker threads; 0 means one per core.
     pub threads: usize,
 }
@@ -186,8 +188,8 @@ impl Embedder {
                 config,
                 tokenizer,
                 weights,
-            } => load_folder(config, tokenizer, weights, isa),
-            ModelFiles::Gguf(path) => load_gguf(path, isa),
+            } => load_folder(config, tokenizer, weights, isa, options.precision),
+            ModelFiles::Gguf(path) => load_gguf(path, isa, options.precision),
         })?;
         if tokenizer.vocab_size() > model.spec.vocabulary {
             return Err(Error::WrongTokenizer {
@@ -201,7 +203,7 @@ impl Embedder {
             family: model.spec.family.to_string(),
             layers: model.spec.layers,
             hidden_size: model.spec.hidden,
-            precision: "f32".to_string(),
+            precision: model.precision.to_string(),
             instruction_set: isa.to_string(),
             threads: pool.current_num_threads(),
         };
@@ -354,18 +356,26 @@ fn load_folder(
     tokenizer: &Path,
     weights: &[std::path::PathBuf],
     isa: Isa,
+    precision: Precision,
 ) -> Result<(Model, Tokenizer)> {
     let config = Config::open(config)?;
     let (spec, names) = config.family()?.spec_from_config(&config)?;
     let weights = Arc::new(Weights::open_safetensors(weights)?);
     let tokenizer = Tokenizer::from_file(tokenizer)?;
     Ok((
-        Model::load(spec, &names, &weights, isa, MAX_TOKENS + MAX_ANSWER_TOKENS)?,
+        Model::load(
+            spec,
+            &names,
+            &weights,
+            isa,
+            precision,
+            MAX_TOKENS + MAX_ANSWER_TOKENS,
+        )?,
         tokenizer,
     ))
 }
 
-fn load_gguf(path: &Path, isa: Isa) -> Result<(Model, Tokenizer)> {
+fn load_gguf(path: &Path, isa: Isa, precision: Precision) -> Result<(Model, Tokenizer)> {
     let (weights, metadata) = Weights::open_gguf(path)?;
     let family = model::family(metadata.str("general.architecture")?, path)?;
     let (spec, names) = family.spec_from_gguf(&metadata, &weights)?;
@@ -375,6 +385,7 @@ fn load_gguf(path: &Path, isa: Isa) -> Result<(Model, Tokenizer)> {
         &names,
         &Arc::new(weights),
         isa,
+        precision,
         MAX_TOKENS + MAX_ANSWER_TOKENS,
     )?;
     Ok((model, tokenizer))

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::model::{Forward, Model, Tap};
 use crate::plan::Plan;
 use crate::tokenizer::Tokenizer;
-use inbedder_kernels::{Into, Rows, Threads, gemm};
+use inbedder_kernels::{Into, Rows, Staging, Threads, gemm};
 
 /// Rows of logits at a time: 49,152 tokens × 16 rows are 3 MB.
 const LOGIT_ROWS: usize = 16;
@@ -106,12 +106,14 @@ impl Generator<'_> {
     fn likeliest(&self, states: &[f32]) -> Result<Vec<u32>> {
         let head = self.model.head()?;
         let hidden = self.model.spec.hidden;
+        let mut staging = Staging::default();
         let mut logits = vec![0.0; LOGIT_ROWS * head.width()];
         let mut tokens = Vec::with_capacity(states.len() / hidden);
         for chunk in states.chunks(LOGIT_ROWS * hidden) {
             let rows = chunk.len() / hidden;
+            let states = head.stage(Rows::new(chunk, rows, hidden), &mut staging);
             gemm(
-                Rows::new(chunk, rows, hidden),
+                states,
                 head,
                 Into::Store,
                 &mut logits,

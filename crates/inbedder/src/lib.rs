@@ -32,6 +32,7 @@ pub use embedder::{
     Stats,
 };
 pub use error::{Error, Result};
+pub use inbedder_kernels::Precision;
 pub use model::{ModelSpec, Rotary, RotaryScaling};
 pub use prompt::Truncate;
 pub use readout::{Normalize, Readout};

@@ -21,6 +21,7 @@ unsafe fn first(n: usize) -> __m256i {
 // operation touches, by the contract of `Simd`; masked operations touch the masked lanes only.
 impl Simd for Avx2 {
     type V = __m256;
+    type I = __m256i;
     const LANES: usize = 8;
     const TILE_ROWS: usize = 6;
 
@@ -96,6 +97,51 @@ impl Simd for Avx2 {
             let biased = _mm256_add_epi32(_mm256_cvttps_epi32(n), _mm256_set1_epi32(127));
             _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
         }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16_pairs(from: *const u16) -> (__m256, __m256) {
+        // SAFETY: as above.
+        unsafe {
+            let pairs = _mm256_loadu_si256(from.cast());
+            let odd = _mm256_and_si256(pairs, _mm256_set1_epi32(0xffff_0000_u32 as i32));
+            let even = _mm256_slli_epi32::<16>(pairs);
+            (_mm256_castsi256_ps(even), _mm256_castsi256_ps(odd))
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_byte_pairs(from: *const i8) -> __m256i {
+        // SAFETY: as above.
+        unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn splat_bits(bits: u32) -> __m256i {
+        // SAFETY: as above.
+        unsafe { _mm256_set1_epi32(bits as i32) }
+    }
+    #[inline(always)]
+    unsafe fn dot_pairs(a: __m256i, b: __m256i, sum: __m256i) -> __m256i {
+        // SAFETY: as above.
+        unsafe { _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)) }
+    }
+    #[inline(always)]
+    unsafe fn add_integers(a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: as above.
+        unsafe { _mm256_add_epi32(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn to_float(v: __m256i) -> __m256 {
+        // SAFETY: as above.
+        unsafe { _mm256_cvtepi32_ps(v) }
+    }
+    #[inline(always)]
+    unsafe fn float_bits(v: __m256i) -> __m256 {
+        // SAFETY: as above.
+        unsafe { _mm256_castsi256_ps(v) }
+    }
+    #[inline(always)]
+    unsafe fn integer_bits(v: __m256) -> __m256i {
+        // SAFETY: as above.
+        unsafe { _mm256_castps_si256(v) }
     }
     #[inline(always)]
     unsafe fn sum(v: __m256) -> f32 {

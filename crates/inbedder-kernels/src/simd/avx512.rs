@@ -16,6 +16,7 @@ fn first(n: usize) -> __mmask16 {
 // touches, by the contract of `Simd`; masked operations touch the masked lanes only.
 impl Simd for Avx512 {
     type V = __m512;
+    type I = __m512i;
     const LANES: usize = 16;
     const TILE_ROWS: usize = 12;
 
@@ -91,6 +92,51 @@ impl Simd for Avx512 {
             let biased = _mm512_add_epi32(_mm512_cvttps_epi32(n), _mm512_set1_epi32(127));
             _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
         }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16_pairs(from: *const u16) -> (__m512, __m512) {
+        // SAFETY: as above.
+        unsafe {
+            let pairs = _mm512_loadu_si512(from.cast());
+            let odd = _mm512_and_si512(pairs, _mm512_set1_epi32(0xffff_0000_u32 as i32));
+            let even = _mm512_slli_epi32::<16>(pairs);
+            (_mm512_castsi512_ps(even), _mm512_castsi512_ps(odd))
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_byte_pairs(from: *const i8) -> __m512i {
+        // SAFETY: as above.
+        unsafe { _mm512_cvtepi8_epi16(_mm256_loadu_si256(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn splat_bits(bits: u32) -> __m512i {
+        // SAFETY: as above.
+        unsafe { _mm512_set1_epi32(bits as i32) }
+    }
+    #[inline(always)]
+    unsafe fn dot_pairs(a: __m512i, b: __m512i, sum: __m512i) -> __m512i {
+        // SAFETY: as above.
+        unsafe { _mm512_add_epi32(sum, _mm512_madd_epi16(a, b)) }
+    }
+    #[inline(always)]
+    unsafe fn add_integers(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: as above.
+        unsafe { _mm512_add_epi32(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn to_float(v: __m512i) -> __m512 {
+        // SAFETY: as above.
+        unsafe { _mm512_cvtepi32_ps(v) }
+    }
+    #[inline(always)]
+    unsafe fn float_bits(v: __m512i) -> __m512 {
+        // SAFETY: as above.
+        unsafe { _mm512_castsi512_ps(v) }
+    }
+    #[inline(always)]
+    unsafe fn integer_bits(v: __m512) -> __m512i {
+        // SAFETY: as above.
+        unsafe { _mm512_castps_si512(v) }
     }
     #[inline(always)]
     unsafe fn sum(v: __m512) -> f32 {

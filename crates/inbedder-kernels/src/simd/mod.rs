@@ -27,6 +27,8 @@ pub(crate) use scalar::Scalar;
 pub(crate) trait Simd: Copy {
     /// One vector of `LANES` floats.
     type V: Copy;
+    /// One vector of `LANES` 32-bit integers.
+    type I: Copy;
     /// Floats per vector.
     const LANES: usize;
     /// Rows of the matrix-product tile: as many as the registers hold beside two weight vectors.
@@ -51,6 +53,20 @@ pub(crate) trait Simd: Copy {
     unsafe fn round(v: Self::V) -> Self::V;
     /// 2ⁿ for integral n in −126..=127; anything for other n.
     unsafe fn exp2_integral(n: Self::V) -> Self::V;
+    /// `LANES` pairs of bf16, the even members and the odd ones as floats.
+    unsafe fn load_bf16_pairs(from: *const u16) -> (Self::V, Self::V);
+    /// `LANES` pairs of signed bytes as pairs of 16-bit integers.
+    unsafe fn load_byte_pairs(from: *const i8) -> Self::I;
+    /// One pair of 16-bit integers (or any 32 bits) in all lanes.
+    unsafe fn splat_bits(bits: u32) -> Self::I;
+    /// `sum + a.0 · b.0 + a.1 · b.1` over pairs of 16-bit integers.
+    unsafe fn dot_pairs(a: Self::I, b: Self::I, sum: Self::I) -> Self::I;
+    unsafe fn add_integers(a: Self::I, b: Self::I) -> Self::I;
+    unsafe fn to_float(v: Self::I) -> Self::V;
+    /// The same bits.
+    unsafe fn float_bits(v: Self::I) -> Self::V;
+    /// The same bits.
+    unsafe fn integer_bits(v: Self::V) -> Self::I;
     unsafe fn sum(v: Self::V) -> f32;
     unsafe fn largest(v: Self::V) -> f32;
 }

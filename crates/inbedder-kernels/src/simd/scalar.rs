@@ -15,6 +15,7 @@ fn map(a: V, b: V, f: impl Fn(f32, f32) -> f32) -> V {
 
 impl Simd for Scalar {
     type V = V;
+    type I = [i32; 8];
     const LANES: usize = 8;
     const TILE_ROWS: usize = 2;
 
@@ -79,6 +80,48 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn exp2_integral(n: V) -> V {
         n.map(|n| f32::from_bits((n as i32).wrapping_add(127).wrapping_shl(23) as u32))
+    }
+    #[inline(always)]
+    unsafe fn load_bf16_pairs(from: *const u16) -> (V, V) {
+        // SAFETY: the caller gives a pointer valid for 16 numbers.
+        let pairs = unsafe { from.cast::<[[u16; 2]; 8]>().read_unaligned() };
+        let widen = |member: usize| pairs.map(|pair| f32::from_bits(u32::from(pair[member]) << 16));
+        (widen(0), widen(1))
+    }
+    #[inline(always)]
+    unsafe fn load_byte_pairs(from: *const i8) -> [i32; 8] {
+        // SAFETY: the caller gives a pointer valid for 16 bytes.
+        let pairs = unsafe { from.cast::<[[i8; 2]; 8]>().read_unaligned() };
+        pairs.map(|[a, b]| i32::from(a) & 0xffff | i32::from(b) << 16)
+    }
+    #[inline(always)]
+    unsafe fn splat_bits(bits: u32) -> [i32; 8] {
+        [bits as i32; 8]
+    }
+    #[inline(always)]
+    unsafe fn dot_pairs(a: [i32; 8], b: [i32; 8], sum: [i32; 8]) -> [i32; 8] {
+        let low = |v: i32| i32::from(v as i16);
+        let high = |v: i32| v >> 16;
+        std::array::from_fn(|i| {
+            let products = low(a[i]) * low(b[i]) + high(a[i]) * high(b[i]);
+            sum[i].wrapping_add(products)
+        })
+    }
+    #[inline(always)]
+    unsafe fn add_integers(a: [i32; 8], b: [i32; 8]) -> [i32; 8] {
+        std::array::from_fn(|i| a[i].wrapping_add(b[i]))
+    }
+    #[inline(always)]
+    unsafe fn to_float(v: [i32; 8]) -> V {
+        v.map(|n| n as f32)
+    }
+    #[inline(always)]
+    unsafe fn float_bits(v: [i32; 8]) -> V {
+        v.map(|n| f32::from_bits(n as u32))
+    }
+    #[inline(always)]
+    unsafe fn integer_bits(v: V) -> [i32; 8] {
+        v.map(|n| n.to_bits() as i32)
     }
     #[inline(always)]
     unsafe fn sum(v: V) -> f32 {

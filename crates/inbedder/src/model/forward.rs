@@ -8,7 +8,8 @@ use super::packed::{Layer, Model};
 use crate::plan::Plan;
 use crate::{Error, Result};
 use inbedder_kernels::{
-    Into, KvCache, QueryTile, Rows, Threads, attention, gemm, queries_per_tile, rms_norm, rotate,
+    Into, KvCache, QueryTile, Rows, Staging, Threads, attention, gemm, queries_per_tile, rms_norm,
+    rotate,
 };
 use std::ops::Range;
 
@@ -47,6 +48,7 @@ struct Scratch {
     key_value: Vec<f32>,
     /// `[BLOCK][intermediate + GAP]`.
     mlp: Vec<f32>,
+    staging: Staging,
 }
 
 impl<'a> Forward<'a> {
@@ -138,6 +140,7 @@ impl<'a> Forward<'a> {
         for block in blocks(x.len() / hidden) {
             let from = &x[block.start * hidden..block.end * hidden];
             let normed = norm(model, from, &layer.attention_norm, &mut scratch.normed);
+            let normed = layer.key_value.stage(normed, &mut scratch.staging);
             gemm(
                 normed,
                 &layer.key_value,
@@ -173,6 +176,7 @@ impl<'a> Forward<'a> {
             let from = &x[block.start * hidden..block.end * hidden];
             let normed = norm(model, from, &layer.attention_norm, &mut scratch.normed);
             let out = &mut queries[block.start * width..block.end * width];
+            let normed = layer.query.stage(normed, &mut scratch.staging);
             gemm(normed, &layer.query, Into::Store, out, width, self.threads);
             for (row, query) in rows[block].iter().zip(out.chunks_exact_mut(width)) {
                 let (cos, sin) = model.rotary.at(plan.position(*row));
@@ -185,6 +189,7 @@ impl<'a> Forward<'a> {
         for block in blocks(rows.len()) {
             let mixed = Rows::new(&queries[block.start * width..], block.len(), width);
             let x = &mut x[block.start * hidden..block.end * hidden];
+            let mixed = layer.attention_out.stage(mixed, &mut scratch.staging);
             gemm(
                 mixed,
                 &layer.attention_out,
@@ -204,6 +209,7 @@ impl<'a> Forward<'a> {
         for block in blocks(x.len() / hidden) {
             let x = &mut x[block.start * hidden..block.end * hidden];
             let normed = norm(model, x, &layer.mlp_norm, &mut scratch.normed);
+            let normed = layer.gate_up.stage(normed, &mut scratch.staging);
             gemm(
                 normed,
                 &layer.gate_up,
@@ -213,6 +219,7 @@ impl<'a> Forward<'a> {
                 self.threads,
             );
             let units = Rows::new(&scratch.mlp, block.len(), stride);
+            let units = layer.down.stage(units, &mut scratch.staging);
             gemm(units, &layer.down, Into::Add, x, hidden, self.threads);
         }
     }
@@ -226,6 +233,7 @@ impl Scratch {
             normed: vec![0.0; rows * (spec.hidden + GAP)],
             key_value: vec![0.0; rows * 2 * spec.heads.kv * spec.heads.dim],
             mlp: vec![0.0; rows * (spec.intermediate + GAP)],
+            staging: Staging::default(),
         }
     }
 }

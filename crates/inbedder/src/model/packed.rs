@@ -6,7 +6,7 @@ use super::rope::RotaryTable;
 use super::{ModelSpec, TensorNames};
 use crate::weights::{Tensor, Weights};
 use crate::{Error, Result};
-use inbedder_kernels::{Isa, PackedMatrix};
+use inbedder_kernels::{Isa, PackedMatrix, Precision};
 use std::sync::{Arc, OnceLock};
 
 /// One layer's weights.
@@ -31,6 +31,7 @@ pub(crate) struct Layer {
 pub(crate) struct Model {
     pub(crate) spec: ModelSpec,
     pub(crate) isa: Isa,
+    pub(crate) precision: Precision,
     pub(crate) layers: Vec<Layer>,
     /// `[hidden]`.
     pub(crate) final_norm: Vec<f32>,
@@ -53,6 +54,7 @@ impl Model {
         names: &TensorNames,
         weights: &Arc<Weights>,
         isa: Isa,
+        precision: Precision,
         positions: usize,
     ) -> Result<Self> {
         let loader = Loader {
@@ -60,6 +62,7 @@ impl Model {
             names,
             weights,
             isa,
+            precision,
         };
         let rows = |name: &str| -> Result<Tensor> {
             let name = format!("{name}.weight");
@@ -83,6 +86,7 @@ impl Model {
             head_rows,
             head: OnceLock::new(),
             isa,
+            precision,
             spec,
         })
     }
@@ -94,7 +98,7 @@ impl Model {
         }
         let (rows, inputs) = (self.spec.vocabulary, self.spec.hidden);
         let read = |row: usize, out: &mut [f32]| self.head_rows.read_rows(row..row + 1, out);
-        let packed = PackedMatrix::pack(self.isa, rows, inputs, read)?;
+        let packed = PackedMatrix::pack(self.isa, self.precision, rows, inputs, read)?;
         Ok(self.head.get_or_init(|| packed))
     }
 }
@@ -112,6 +116,7 @@ struct Loader<'a> {
     names: &'a TensorNames,
     weights: &'a Weights,
     isa: Isa,
+    precision: Precision,
 }
 
 /// Some rows of a packed matrix, by the tensor that holds them.
@@ -177,14 +182,15 @@ impl Loader<'_> {
         let rows = sources.iter().map(|source| source.rows).sum();
         let tensors = self.open(sources, inputs)?;
         let fill = |row: usize, out: &mut [f32]| self.read(sources, &tensors, row, out);
-        let matrix = PackedMatrix::pack(self.isa, rows, inputs, fill)?;
+        let matrix = PackedMatrix::pack(self.isa, self.precision, rows, inputs, fill)?;
         self.with_bias(matrix, sources, bias)
     }
 
     fn pack_gated(&self, sources: &[Source; 2], inputs: usize, bias: bool) -> Result<PackedMatrix> {
         let tensors = self.open(sources, inputs)?;
         let fill = |row: usize, out: &mut [f32]| self.read(sources, &tensors, row, out);
-        let matrix = PackedMatrix::pack_gated(self.isa, sources[0].rows, inputs, fill)?;
+        let matrix =
+            PackedMatrix::pack_gated(self.isa, self.precision, sources[0].rows, inputs, fill)?;
         self.with_bias(matrix, sources, bias)
     }
 
