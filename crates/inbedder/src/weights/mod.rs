@@ -11,7 +11,7 @@ mod dtype;
 mod gguf;
 mod gguf_header;
 mod mmap;
-mod safetensors;
+mod shard;
 #[cfg(test)]
 mod tests;
 
@@ -101,7 +101,7 @@ impl Weights {
         let mut entries = Vec::new();
         for path in paths {
             let file = MappedFile::open(path)?;
-            entries.extend(safetensors::entries(&file, files.len())?);
+            entries.extend(shard::entries(&file, files.len())?);
             files.push(file);
         }
         Self::new(files, entries, "safetensors", dtype::SAFETENSORS_SUPPORTED)

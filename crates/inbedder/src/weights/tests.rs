@@ -412,7 +412,7 @@ fn safetensors_files_that_lie_are_refused() {
                 r#"{"w":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}"#,
                 16,
             ),
-            "InvalidOffset",
+            "invalid offset",
         ),
         (
             json(
