@@ -7,6 +7,8 @@
 
 mod gguf;
 mod json;
+#[cfg(test)]
+mod lies;
 mod outline;
 mod sentencepiece;
 #[cfg(test)]

@@ -10,10 +10,12 @@
 mod dtype;
 mod gguf;
 mod gguf_header;
+#[cfg(test)]
+pub(crate) mod lies;
 mod mmap;
 mod shard;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::ops::Range;
