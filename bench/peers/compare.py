@@ -36,11 +36,16 @@ def read_texts(path, limit):
 
 def load_torch(gguf, threads):
     import torch
+    from tokenizers import pre_tokenizers
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     torch.set_num_threads(threads)
     folder, name = os.path.split(os.path.abspath(gguf))
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
+    # The model's own tokenizer splits numbers into digits; transformers (5.23) forgets it for GGUF.
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32)
     return tokenizer, model.model.eval()
 

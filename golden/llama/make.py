@@ -40,6 +40,7 @@ VARIANTS = {
 }
 LENGTHS = [1, 7, 70]
 NEW_TOKENS = 6
+MERGE = ("t", "h")
 
 
 def build(seed, options):
@@ -75,14 +76,15 @@ def write_config(folder, config, rope, new_style):
 
 
 def write_tokenizer(folder, size):
-    """Byte-level, one token per byte, two special tokens in front."""
+    """Byte-level, one token per byte and one merge, two special tokens in front."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocab = {"<s>": 0, "</s>": 1}
     for character in alphabet:
         vocab[character] = len(vocab)
+    vocab["th"] = len(vocab)
     while len(vocab) < size:
         vocab[f"<unused{len(vocab)}>"] = len(vocab)
-    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[MERGE]))
     tokenizer.add_special_tokens(["<s>", "</s>"])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -131,7 +133,7 @@ def write_gguf(folder, config, tensors, kind, vocab):
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
     writer.add_token_types([3 if i < 2 else 1 for i in range(len(tokens))])
-    writer.add_token_merges([])
+    writer.add_token_merges([" ".join(MERGE)])
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(1)
     writer.add_add_bos_token(False)

@@ -26,6 +26,20 @@ impl std::fmt::Display for Precision {
     }
 }
 
+impl std::str::FromStr for Precision {
+    type Err = String;
+
+    /// # Errors
+    /// A message that lists the names.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let all = [Self::F32, Self::Bf16, Self::Int8];
+        let found = all
+            .into_iter()
+            .find(|precision| precision.to_string() == name);
+        found.ok_or_else(|| format!("unknown precision {name:?}: choose one of f32, bf16, int8"))
+    }
+}
+
 /// How weights and activations of a product are stored; see `dot.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {

@@ -135,10 +135,14 @@ macro_rules! on_level {
             // SAFETY: an `Isa` of this level exists only where detection found AVX2 and FMA.
             $crate::isa::Level::Avx2 => unsafe { avx2($($arg),*) },
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: an `Isa` of these levels exists only where detection found AVX-512 F/BW/DQ/VL.
-            $crate::isa::Level::Avx512
-            | $crate::isa::Level::Avx512Vnni
-            | $crate::isa::Level::Avx512Bf16 => unsafe { avx512($($arg),*) },
+            // SAFETY: an `Isa` of this level exists only where detection found AVX-512 F/BW/DQ/VL.
+            $crate::isa::Level::Avx512 => unsafe { avx512($($arg),*) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as for `Avx512`, which this level includes.
+            $crate::isa::Level::Avx512Vnni => unsafe { avx512($($arg),*) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as for `Avx512`, which this level includes.
+            $crate::isa::Level::Avx512Bf16 => unsafe { avx512($($arg),*) },
         }
     }};
 }

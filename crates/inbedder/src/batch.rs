@@ -17,7 +17,8 @@ pub(crate) struct Batch {
 const SMALLEST: usize = 192;
 
 /// Splits prompts, `questions` to a text, into batches of at most `budget` distinct tokens (a single
-/// prompt may have more), and into several per worker when there is enough for that.
+/// prompt may have more). Between texts it splits earlier, so that there are several batches per
+/// worker when there is enough for that.
 pub(crate) fn split(
     prompts: &[Prompt],
     questions: usize,
@@ -40,13 +41,13 @@ pub(crate) fn split(
         .sum::<usize>();
     let several_each = (total / (4 * workers)).max(SMALLEST);
     let one_each = total.div_ceil(workers).max(1);
-    let budget = budget.min(several_each).min(one_each);
+    let enough = budget.min(several_each).min(one_each);
 
     let mut batches = Vec::new();
     let mut batch = Batch::default();
     let mut tokens = 0;
     for text in texts {
-        if tokens + added(prompts, batch.prompts.last().copied(), of_text(text)) > budget {
+        if tokens + added(prompts, batch.prompts.last().copied(), of_text(text)) > enough {
             close(&mut batch, &mut batches);
             tokens = 0;
         }

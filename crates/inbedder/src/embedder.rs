@@ -132,8 +132,6 @@ impl Progress for () {
 pub struct ModelInfo {
     /// The reference that it was loaded by.
     pub name: String,
-    /// SHA-256 of the weights.
-    pub sha256: String,
     /// Family.
     pub family: String,
     /// Number of layers, L.
@@ -153,6 +151,7 @@ pub struct Embedder {
     model: Model,
     tokenizer: Tokenizer,
     pool: rayon::ThreadPool,
+    files: ModelFiles,
     info: ModelInfo,
 }
 
@@ -183,14 +182,7 @@ impl Embedder {
             .thread_name(|i| format!("inbedder-{i}"))
             .build()
             .map_err(Error::Threads)?;
-        let (model, tokenizer) = pool.install(|| match files {
-            ModelFiles::Folder {
-                config,
-                tokenizer,
-                weights,
-            } => load_folder(config, tokenizer, weights, isa, options.precision),
-            ModelFiles::Gguf(path) => load_gguf(path, isa, options.precision),
-        })?;
+        let (model, tokenizer) = pool.install(|| load(files, isa, options.precision))?;
         if tokenizer.vocab_size() > model.spec.vocabulary {
             return Err(Error::WrongTokenizer {
                 tokens: tokenizer.vocab_size(),
@@ -199,7 +191,6 @@ impl Embedder {
         }
         let info = ModelInfo {
             name: name.to_string(),
-            sha256: files.sha256()?,
             family: model.spec.family.to_string(),
             layers: model.spec.layers,
             hidden_size: model.spec.hidden,
@@ -211,6 +202,7 @@ impl Embedder {
             model,
             tokenizer,
             pool,
+            files: files.clone(),
             info,
         })
     }
@@ -218,6 +210,14 @@ impl Embedder {
     /// What the model is.
     pub fn info(&self) -> &ModelInfo {
         &self.info
+    }
+
+    /// SHA-256 of the weights, for metadata; reads all of them.
+    ///
+    /// # Errors
+    /// A file that cannot be read any more.
+    pub fn sha256(&self) -> Result<String> {
+        self.files.sha256()
     }
 
     /// Checks a request against this model; [`Embedder::run`] does so too.
@@ -348,6 +348,38 @@ impl Embedder {
                 ..Stats::default()
             },
         }
+    }
+}
+
+/// Cosine of two vectors of one length; 0 if either is zero.
+pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    let dot = |a: &[f32], b: &[f32]| {
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| f64::from(*a) * f64::from(*b))
+            .sum::<f64>()
+    };
+    let lengths = (dot(a, a) * dot(b, b)).sqrt();
+    if lengths > 0.0 {
+        (dot(a, b) / lengths) as f32
+    } else {
+        0.0
+    }
+}
+
+/// Reads and packs a checkpoint.
+pub(crate) fn load(
+    files: &ModelFiles,
+    isa: Isa,
+    precision: Precision,
+) -> Result<(Model, Tokenizer)> {
+    match files {
+        ModelFiles::Folder {
+            config,
+            tokenizer,
+            weights,
+        } => load_folder(config, tokenizer, weights, isa, precision),
+        ModelFiles::Gguf(path) => load_gguf(path, isa, precision),
     }
 }
 

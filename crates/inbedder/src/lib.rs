@@ -18,7 +18,9 @@ mod batch;
 mod embedder;
 mod error;
 mod generate;
+
 pub mod model;
+mod names;
 pub mod plan;
 mod prompt;
 mod readout;
@@ -29,7 +31,7 @@ pub mod weights;
 
 pub use embedder::{
     Embedder, LoadOptions, MAX_ANSWER_TOKENS, MAX_TOKENS, ModelInfo, Output, Progress, Request,
-    Stats,
+    Stats, cosine,
 };
 pub use error::{Error, Result};
 pub use inbedder_kernels::Precision;

@@ -1,5 +1,6 @@
 //! From a text and a question to token ids: rendering, and cutting what is over the budget.
 
+use crate::names::{by_name, name_of};
 use crate::template::{Part, Template};
 use crate::tokenizer::Tokenizer;
 use crate::{Error, Result};
@@ -12,6 +13,21 @@ pub enum Truncate {
     Text,
     /// The beginning of the whole prompt, as the method's authors do.
     Left,
+}
+
+const TRUNCATIONS: [(&str, Truncate); 2] = [("text", Truncate::Text), ("left", Truncate::Left)];
+
+impl std::str::FromStr for Truncate {
+    type Err = Error;
+    fn from_str(name: &str) -> Result<Self> {
+        by_name(&TRUNCATIONS, "truncation", name)
+    }
+}
+
+impl std::fmt::Display for Truncate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(name_of(&TRUNCATIONS, *self))
+    }
 }
 
 /// No token of any vocabulary in use is longer than this many bytes; texts are cut there before
@@ -105,12 +121,10 @@ impl Renderer<'_> {
 
     /// The first special token in a literal; of two at one place the longer.
     fn first_special<'t>(&'t self, literal: &str) -> Option<(usize, &'t str, u32)> {
-        let specials = self.tokenizer.special_tokens().iter();
+        let specials = self.tokenizer.special_tokens();
         let found = specials.filter_map(|(content, id)| {
-            let at = literal
-                .find(content.as_str())
-                .filter(|_| !content.is_empty())?;
-            Some((at, content.as_str(), *id))
+            let at = literal.find(content).filter(|_| !content.is_empty())?;
+            Some((at, content, id))
         });
         found.min_by_key(|(at, content, _)| (*at, usize::MAX - content.len()))
     }

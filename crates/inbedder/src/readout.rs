@@ -3,6 +3,7 @@
 //! Names and definitions follow the authors' `lm_encoders_hf/causallm_encoder_hf.py`. p₁ … pₙ are a
 //! prompt's states at the chosen layer.
 
+use crate::names::{by_name, name_of};
 use crate::plan::Plan;
 use crate::{Error, Result};
 use std::fmt;
@@ -126,27 +127,6 @@ impl fmt::Display for Normalize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(name_of(&NORMALIZATIONS, *self))
     }
-}
-
-/// The value that a name stands for.
-fn by_name<T: Copy>(table: &[(&'static str, T)], what: &'static str, name: &str) -> Result<T> {
-    let found = table.iter().find(|(known, _)| *known == name);
-    found
-        .map(|(_, value)| *value)
-        .ok_or_else(|| Error::UnknownName {
-            what,
-            name: name.to_string(),
-            known: table
-                .iter()
-                .map(|(known, _)| *known)
-                .collect::<Vec<_>>()
-                .join(", "),
-        })
-}
-
-fn name_of<T: Copy + PartialEq>(table: &[(&'static str, T)], value: T) -> &'static str {
-    let found = table.iter().find(|(_, known)| *known == value);
-    found.map_or("?", |(name, _)| name)
 }
 
 #[cfg(test)]

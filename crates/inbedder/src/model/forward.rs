@@ -91,7 +91,7 @@ impl<'a> Forward<'a> {
         let mut x = vec![0.0; rows.len() * hidden];
         for (row, x) in new.clone().zip(x.chunks_exact_mut(hidden)) {
             let token = plan.tokens()[row] as usize;
-            model.embedding.read_rows(token..token + 1, x)?;
+            model.embedding.view().read_rows(token..token + 1, x)?;
         }
         let last = taps.iter().map(|tap| tap.layer).max().unwrap_or(0);
         collect(taps, 0, &rows, hidden, &x, &mut states);

@@ -140,12 +140,12 @@ fn from_gguf(metadata: &Metadata, weights: &Weights) -> Result<ModelSpec> {
     let size = |key: &str| metadata.u32(key).map(|value| value as usize);
     let hidden = size("llama.embedding_length")?;
     let query = size("llama.attention.head_count")?;
-    let dim = match metadata.optional_u32("llama.attention.key_length")? {
+    let dim = match metadata.opt_u32("llama.attention.key_length")? {
         Some(dim) => dim as usize,
         None => hidden.checked_div(query).unwrap_or(0),
     };
-    let kv = metadata.optional_u32("llama.attention.head_count_kv")?;
-    let vocabulary = match metadata.optional_u32("llama.vocab_size")? {
+    let kv = metadata.opt_u32("llama.attention.head_count_kv")?;
+    let vocabulary = match metadata.opt_u32("llama.vocab_size")? {
         Some(rows) => rows as usize,
         None => metadata.strings("tokenizer.ggml.tokens")?.len(),
     };
@@ -164,7 +164,7 @@ fn from_gguf(metadata: &Metadata, weights: &Weights) -> Result<ModelSpec> {
         norm_eps: metadata.f32("llama.attention.layer_norm_rms_epsilon")?,
         rotary: Rotary {
             theta: metadata
-                .optional_f32("llama.rope.freq_base")?
+                .opt_f32("llama.rope.freq_base")?
                 .unwrap_or(10_000.0),
             scaling: gguf_scaling(metadata, weights, dim)?,
         },
@@ -183,7 +183,7 @@ fn gguf_scaling(metadata: &Metadata, weights: &Weights, dim: usize) -> Result<Ro
         weights.tensor(FACTORS)?.read_rows(0..1, &mut factors)?;
         return Ok(RotaryScaling::Factors(factors));
     }
-    match metadata.optional_str("llama.rope.scaling.type")? {
+    match metadata.opt_str("llama.rope.scaling.type")? {
         None | Some("none") => Ok(RotaryScaling::None),
         Some("linear") => Ok(RotaryScaling::Linear(
             metadata.f32("llama.rope.scaling.factor")?,

@@ -170,3 +170,6 @@ impl ModelSpec {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,7 +67,7 @@ impl Model {
         let rows = |name: &str| -> Result<Tensor> {
             let name = format!("{name}.weight");
             weights.expect_shape(&name, &[spec.vocabulary, spec.hidden])?;
-            Weights::owned_tensor(weights, &name)
+            weights.handle(&name)
         };
         let embedding = rows(names.embedding)?;
         let head_rows = if spec.tied_head {
@@ -97,7 +97,7 @@ impl Model {
             return Ok(head);
         }
         let (rows, inputs) = (self.spec.vocabulary, self.spec.hidden);
-        let read = |row: usize, out: &mut [f32]| self.head_rows.read_rows(row..row + 1, out);
+        let read = |row: usize, out: &mut [f32]| self.head_rows.view().read_rows(row..row + 1, out);
         let packed = PackedMatrix::pack(self.isa, self.precision, rows, inputs, read)?;
         Ok(self.head.get_or_init(|| packed))
     }

@@ -1,205 +1,239 @@
-//! Tensors and metadata of a GGUF file, read by candle.
+//! The tensors and the metadata of a GGUF file, by candle-core's reader.
+//!
+//! Dimensions come out in the order of Hugging Face files. What a key means is the business of
+//! the model families and of the tokenizer; here a key has a type and nothing more.
 
-use super::mmap::MappedFile;
-use super::{Entry, Kind};
-use crate::{Error, Result};
-use candle_core::quantized::GgmlDType;
-use candle_core::quantized::gguf_file::{Content, Value};
 use std::collections::HashMap;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-/// Metadata of a GGUF file, by key.
-#[derive(Debug)]
+use candle_core::quantized::GgmlDType;
+use candle_core::quantized::gguf_file::{Content, TensorInfo, Value};
+
+use super::dtype::Dtype;
+use super::mmap::MappedFile;
+use super::{Entry, Layout, gguf_header};
+use crate::{Error, Result};
+
+pub(super) fn read(file: &MappedFile) -> Result<(Vec<Entry>, Metadata)> {
+    let bad = |problem, source| Error::WeightsFormat {
+        path: file.path().to_path_buf(),
+        format: "GGUF",
+        problem,
+        source,
+    };
+    let header = gguf_header::check(file).map_err(|refusal| refusal.at(file.path()))?;
+    let content = Content::read(&mut Cursor::new(&file[..])).map_err(|source| {
+        bad(
+            format!("its header is wrong: {source}"),
+            Some(Box::new(source)),
+        )
+    })?;
+    if content.metadata.len() != header.entries {
+        return Err(bad("a metadata key is there twice".into(), None));
+    }
+    if content.tensor_infos.len() != header.tensors {
+        return Err(bad("a tensor is there twice".into(), None));
+    }
+    let mut entries = Vec::with_capacity(header.tensors);
+    for (name, info) in content.tensor_infos {
+        let start = content.tensor_data_offset;
+        let layout = layout(&info, start, header.alignment, file.len())
+            .map_err(|problem| bad(format!("tensor `{name}` {problem}"), None))?;
+        entries.push(Entry {
+            name,
+            file: 0,
+            layout: Ok(layout),
+        });
+    }
+    let metadata = Metadata {
+        path: file.path().to_path_buf(),
+        values: content.metadata,
+    };
+    Ok((entries, metadata))
+}
+
+fn layout(
+    info: &TensorInfo,
+    data_start: u64,
+    alignment: u64,
+    file_len: usize,
+) -> Result<Layout, String> {
+    if !info.offset.is_multiple_of(alignment) {
+        let offset = info.offset;
+        return Err(format!(
+            "begins at offset {offset}, no multiple of the alignment {alignment}"
+        ));
+    }
+    let start = data_start
+        .checked_add(info.offset)
+        .and_then(|start| usize::try_from(start).ok())
+        .ok_or_else(|| format!("begins at offset {}, outside the file", info.offset))?;
+    let dtype = match info.ggml_dtype {
+        GgmlDType::F32 => Dtype::F32,
+        GgmlDType::F16 => Dtype::F16,
+        GgmlDType::BF16 => Dtype::BF16,
+        blocks => Dtype::Blocks(blocks),
+    };
+    Layout::new(dtype, info.shape.dims().to_vec(), start, file_len)
+}
+
+/// The metadata of a GGUF file, by key and type.
+#[derive(Debug, Clone)]
 pub struct Metadata {
     path: PathBuf,
     values: HashMap<String, Value>,
 }
 
-/// Reads the header: every tensor's place, checked against the file, and the metadata.
-pub(super) fn open(file: &MappedFile) -> Result<(HashMap<String, Entry>, Metadata)> {
-    let damaged = |problem: String| Error::damaged(file.path(), problem);
-    refuse_zero_alignment(file)?;
-    let content =
-        Content::read(&mut Cursor::new(&file[..])).map_err(|cause| damaged(cause.to_string()))?;
-    let mut tensors = HashMap::new();
-    for (name, info) in content.tensor_infos {
-        let kind = kind(info.ggml_dtype).ok_or_else(|| Error::TensorType {
-            path: file.path().to_path_buf(),
-            tensor: name.clone(),
-            found: format!("{:?}", info.ggml_dtype),
-        })?;
-        let shape = info.shape.into_dims();
-        let bytes = kind.bytes(&shape).and_then(|len| {
-            let start =
-                usize::try_from(content.tensor_data_offset.checked_add(info.offset)?).ok()?;
-            Some(start..start.checked_add(len)?)
-        });
-        // Blocks hold two-byte numbers; candle reads them in place.
-        let fits = |bytes: &std::ops::Range<usize>| bytes.end <= file.len() && bytes.start % 2 == 0;
-        let Some(bytes) = bytes.filter(fits) else {
-            return Err(damaged(format!(
-                "tensor {name} of shape {shape:?} lies outside the file or off its alignment"
-            )));
-        };
-        tensors.insert(
-            name,
-            Entry {
-                file: 0,
-                bytes,
-                kind,
-                shape,
-            },
-        );
-    }
-    Ok((
-        tensors,
-        Metadata {
-            path: file.path().to_path_buf(),
-            values: content.metadata,
-        },
-    ))
-}
-
-/// Candle divides by the alignment that a file gives.
-fn refuse_zero_alignment(file: &MappedFile) -> Result<()> {
-    const KEY: &[u8] = b"general.alignment";
-    let zero = |at: usize| {
-        let value = file.get(at + KEY.len() + 4..).unwrap_or_default();
-        // 1, 2 or 4 bytes wide; a wider type is ignored by candle.
-        value.first() == Some(&0)
-    };
-    if file
-        .windows(KEY.len())
-        .take(1 << 20)
-        .enumerate()
-        .any(|(at, window)| window == KEY && zero(at))
-    {
-        return Err(Error::damaged(
-            file.path(),
-            "general.alignment is 0 or a multiple of 256",
-        ));
-    }
-    Ok(())
-}
-
-fn kind(dtype: GgmlDType) -> Option<Kind> {
-    match dtype {
-        GgmlDType::F32 => Some(Kind::F32),
-        GgmlDType::F16 => Some(Kind::F16),
-        GgmlDType::BF16 => Some(Kind::Bf16),
-        GgmlDType::Q4_0
-        | GgmlDType::Q4_1
-        | GgmlDType::Q5_0
-        | GgmlDType::Q5_1
-        | GgmlDType::Q8_0
-        | GgmlDType::Q2K
-        | GgmlDType::Q3K
-        | GgmlDType::Q4K
-        | GgmlDType::Q5K
-        | GgmlDType::Q6K => Some(Kind::Blocks(dtype)),
-        _ => None,
-    }
-}
-
-/// `typed!(name, optional_name, "what", Type, method)`: a required and an optional getter.
-macro_rules! typed {
-    ($required:ident, $optional:ident, $what:literal, $type:ty, $value:pat => $out:expr) => {
-        #[doc = concat!("The ", $what, " under a key, `None` when the key is absent.")]
+/// A getter and its optional twin: absent is `None` there, another type is an error in both.
+macro_rules! getter {
+    ($(#[$doc:meta])* $name:ident, $optional:ident, $type:ty, $expected:literal, $convert:expr) => {
+        $(#[$doc])*
         ///
         /// # Errors
-        /// [`Error::Metadata`] when the value is of another type.
-        pub fn $optional(&self, key: &str) -> Result<Option<$type>> {
-            match self.values.get(key) {
-                None => Ok(None),
-                Some($value) => Ok(Some($out)),
-                Some(other) => Err(self.wrong(key, $what, format!("{:?}", other.value_type()))),
-            }
+        /// [`Error::MetadataKey`] when the key is absent or of another type.
+        pub fn $name(&self, key: &str) -> Result<$type> {
+            self.$optional(key)?
+                .ok_or_else(|| self.wrong(key, $expected, "missing".into()))
         }
 
-        #[doc = concat!("The ", $what, " under a key.")]
+        /// The same, `None` when the key is absent.
         ///
         /// # Errors
-        /// [`Error::Metadata`] when the key is absent or its value of another type.
-        pub fn $required(&self, key: &str) -> Result<$type> {
-            self.$optional(key)?
-                .ok_or_else(|| self.wrong(key, $what, "nothing".to_string()))
+        /// [`Error::MetadataKey`] when the key is of another type.
+        pub fn $optional(&self, key: &str) -> Result<Option<$type>> {
+            let Some(value) = self.values.get(key) else {
+                return Ok(None);
+            };
+            let converted: Option<$type> = $convert(value);
+            match converted {
+                Some(converted) => Ok(Some(converted)),
+                None => Err(self.wrong(key, $expected, kind(value))),
+            }
         }
     };
 }
 
 impl Metadata {
-    typed!(str, optional_str, "string", &str, Value::String(text) => text.as_str());
-    typed!(u32, optional_u32, "32-bit unsigned number", u32, Value::U32(number) => *number);
-    typed!(f32, optional_f32, "32-bit float", f32, Value::F32(number) => *number);
-    typed!(bool, optional_bool, "truth value", bool, Value::Bool(truth) => *truth);
-
-    /// The list of strings under a key.
-    ///
-    /// # Errors
-    /// [`Error::Metadata`] when the key is absent or its value of another type.
-    pub fn strings(&self, key: &str) -> Result<Vec<&str>> {
-        self.list(key, "list of strings", |value| match value {
-            Value::String(text) => Some(text.as_str()),
-            _ => None,
-        })
-    }
-
-    /// The list of floats under a key.
-    ///
-    /// # Errors
-    /// As for [`Self::strings`].
-    pub fn f32s(&self, key: &str) -> Result<Vec<f32>> {
-        self.list(key, "list of 32-bit floats", |value| match value {
-            Value::F32(number) => Some(*number),
-            _ => None,
-        })
-    }
-
-    /// The list of signed numbers under a key.
-    ///
-    /// # Errors
-    /// As for [`Self::strings`].
-    pub fn i32s(&self, key: &str) -> Result<Vec<i32>> {
-        self.list(key, "list of 32-bit numbers", |value| match value {
-            Value::I32(number) => Some(*number),
-            Value::U32(number) => i32::try_from(*number).ok(),
-            _ => None,
-        })
-    }
-
-    fn list<'a, T>(
-        &'a self,
-        key: &str,
-        what: &'static str,
-        item: impl Fn(&'a Value) -> Option<T>,
-    ) -> Result<Vec<T>> {
-        let Some(value) = self.values.get(key) else {
-            return Err(self.wrong(key, what, "nothing".to_string()));
-        };
-        let Value::Array(values) = value else {
-            return Err(self.wrong(key, what, format!("{:?}", value.value_type())));
-        };
-        let items: Option<Vec<T>> = values.iter().map(item).collect();
-        items.ok_or_else(|| self.wrong(key, what, "a list with other items".to_string()))
-    }
-
-    /// Whether there is a value under a key.
-    pub fn contains(&self, key: &str) -> bool {
-        self.values.contains_key(key)
-    }
-
-    /// The file.
+    /// The file that it comes from, for messages.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(crate) fn wrong(&self, key: &str, expected: &'static str, found: String) -> Error {
-        Error::Metadata {
+    /// All keys, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
+    /// Whether the key is there, of whatever type.
+    pub fn contains(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
+    fn wrong(&self, key: &str, expected: &'static str, found: String) -> Error {
+        Error::MetadataKey {
             path: self.path.clone(),
-            key: key.to_string(),
+            key: key.to_owned(),
             expected,
             found,
         }
+    }
+
+    getter!(
+        /// A string.
+        str, opt_str, &str, "a string", text
+    );
+    getter!(
+        /// An integer of any width and sign whose value a `u32` holds.
+        u32, opt_u32, u32, "an integer from 0 to 4294967295", unsigned
+    );
+    getter!(
+        /// A number in single precision; a double is rounded.
+        f32, opt_f32, f32, "a floating-point number", float
+    );
+    getter!(
+        /// A truth value.
+        bool, opt_bool, bool, "a bool", truth
+    );
+    getter!(
+        /// A list of strings.
+        strings, opt_strings, Vec<&str>, "a list of strings", |value| each(value, text)
+    );
+    getter!(
+        /// A list of numbers in single precision.
+        f32s, opt_f32s, Vec<f32>, "a list of floating-point numbers", |value| each(value, float)
+    );
+    getter!(
+        /// A list of integers of any width whose values an `i32` holds.
+        i32s, opt_i32s, Vec<i32>, "a list of integers", |value| each(value, signed)
+    );
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn truth(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(truth) => Some(*truth),
+        _ => None,
+    }
+}
+
+fn signed(value: &Value) -> Option<i32> {
+    i32::try_from(integer(value)?).ok()
+}
+
+fn each<'a, T>(value: &'a Value, convert: impl Fn(&'a Value) -> Option<T>) -> Option<Vec<T>> {
+    match value {
+        Value::Array(elements) => elements.iter().map(convert).collect(),
+        _ => None,
+    }
+}
+
+fn integer(value: &Value) -> Option<i128> {
+    Some(match *value {
+        Value::U8(n) => n.into(),
+        Value::I8(n) => n.into(),
+        Value::U16(n) => n.into(),
+        Value::I16(n) => n.into(),
+        Value::U32(n) => n.into(),
+        Value::I32(n) => n.into(),
+        Value::U64(n) => n.into(),
+        Value::I64(n) => n.into(),
+        _ => return None,
+    })
+}
+
+fn unsigned(value: &Value) -> Option<u32> {
+    u32::try_from(integer(value)?).ok()
+}
+
+fn float(value: &Value) -> Option<f32> {
+    match *value {
+        Value::F32(x) => Some(x),
+        Value::F64(x) => Some(x as f32),
+        _ => None,
+    }
+}
+
+/// A value's type for messages; short values are shown.
+fn kind(value: &Value) -> String {
+    match value {
+        Value::Array(elements) => match elements.first() {
+            Some(first) => format!(
+                "a list of {} values such as {:?}",
+                elements.len(),
+                first.value_type()
+            ),
+            None => "an empty list".to_owned(),
+        },
+        Value::String(text) => {
+            format!("the string {:?}", text.chars().take(40).collect::<String>())
+        }
+        other => format!("{other:?}"),
     }
 }

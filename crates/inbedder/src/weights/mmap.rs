@@ -1,29 +1,55 @@
-//! Memory-mapped files: the one place outside the kernels with `unsafe`.
+//! A weight file mapped into memory, read-only. The one place of this crate with `unsafe`.
+//!
+//! There is no fallback that reads the file instead: weights must never be in memory twice, and
+//! every platform that is built for can map a regular file.
+#![allow(unsafe_code)]
 
-use crate::{Error, Result};
 use std::fs::File;
+use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-/// A file mapped read-only.
-pub(crate) struct MappedFile {
+use crate::{Error, Result};
+
+/// The bytes of a regular file, mapped until this is dropped.
+#[derive(Debug)]
+pub struct MappedFile {
     path: PathBuf,
     map: memmap2::Mmap,
 }
 
 impl MappedFile {
+    /// Maps `path`.
+    ///
     /// # Errors
-    /// When the file cannot be opened or mapped, or is a folder or empty.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        let io = |source| Error::io(path, source);
+    /// [`Error::Io`] when it cannot be opened or mapped, or is not a regular file.
+    pub fn open(path: &Path) -> Result<Self> {
+        let io = |source| Error::Io {
+            path: path.to_path_buf(),
+            source,
+        };
         let file = File::open(path).map_err(io)?;
-        if !file.metadata().map_err(io)?.is_file() {
-            return Err(io(std::io::Error::other("not a file")));
+        let kind = file.metadata().map_err(io)?;
+        if kind.is_dir() {
+            return Err(io(io::Error::new(
+                io::ErrorKind::IsADirectory,
+                "is a folder; a weight file is needed",
+            )));
         }
-        // SAFETY: the map is only read. Rust cannot rule out that another process shortens or
-        // rewrites the file meanwhile (reading a shortened map ends the process, rewritten bytes
-        // are other numbers); the cache replaces files by renaming, which leaves maps intact, and
-        // everyone who maps model files makes the same demand on their users.
+        if !kind.is_file() {
+            return Err(io(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "is no regular file and cannot be mapped into memory",
+            )));
+        }
+        // SAFETY: The mapping is read-only and private to this value; `&[u8]` into it live no
+        // longer than it. What the language cannot promise is that nobody changes the file
+        // meanwhile. Truncating it while it is mapped ends the process with SIGBUS; overwriting
+        // it in place changes numbers under the reader. Neither is excluded by the system, so it
+        // is demanded of the user: weight files are written under another name and renamed into
+        // place (as the cache of this crate does), never rewritten where they lie. No code here
+        // relies on reading the same byte twice with the same result for memory safety: every
+        // offset is checked against the length at mapping time, and bytes become numbers by value.
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
         Ok(Self {
             path: path.to_path_buf(),
@@ -31,13 +57,15 @@ impl MappedFile {
         })
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// The file that is mapped.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
 impl Deref for MappedFile {
     type Target = [u8];
+
     fn deref(&self) -> &[u8] {
         &self.map
     }

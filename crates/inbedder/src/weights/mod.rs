@@ -1,280 +1,335 @@
-//! Weights as they lie in their files: memory-mapped, and turned into f32 row by row when asked.
+//! Weights in files: where each tensor lies, and its rows as f32.
 //!
-//! Rows are the unit because everything reads rows: packing a matrix goes through them once, and a
-//! token's embedding is one. So no tensor ever exists in full beside the file and its packed form.
+//! Files are mapped, never read as a whole, and nothing here keeps a converted tensor: a caller
+//! asks for a range of rows and gets them as f32 in its own buffer. Packing a matrix for the
+//! kernels piece by piece and looking up one token's embedding are the same call.
+//!
+//! Sizes are checked against the file when it is opened, so that reading rows cannot fail on
+//! what the file says, only on what the caller asks for.
 
+mod dtype;
 mod gguf;
-#[allow(unsafe_code)]
+mod gguf_header;
+#[cfg(test)]
+pub(crate) mod lies;
 mod mmap;
-mod safetensors;
+mod shard;
+#[cfg(test)]
+pub(crate) mod tests;
 
-pub use gguf::Metadata;
-
-use crate::{Error, Result};
-use candle_core::Device;
-use candle_core::quantized::{GgmlDType, ggml_file::qtensor_from_ggml};
-use half::{bf16, f16};
-use mmap::MappedFile;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The tensors of a checkpoint, by name.
+pub use dtype::Dtype;
+pub use gguf::Metadata;
+pub use mmap::MappedFile;
+
+use crate::{Error, Result};
+
+/// All tensors of a model, from one GGUF file or from one or several safetensors files.
+#[derive(Debug)]
 pub struct Weights {
     files: Vec<MappedFile>,
-    tensors: HashMap<String, Entry>,
+    entries: Vec<Entry>,
+    index: HashMap<String, usize>,
+    /// For messages: the types that the file format's reader supports.
+    supported: &'static str,
 }
 
-/// Where a tensor lies and what it is.
-#[derive(Debug, Clone, PartialEq)]
+/// A tensor's name and place; the layout's error is the name of an unsupported type.
+#[derive(Debug)]
 struct Entry {
+    name: String,
     file: usize,
-    /// Inside the file (checked when it was opened).
-    bytes: Range<usize>,
-    kind: Kind,
-    /// `[out, in]` for a linear layer, as Hugging Face has it.
+    layout: Result<Layout, String>,
+}
+
+/// Where a tensor's numbers lie: `rows` × `row_len`, row after row.
+#[derive(Debug)]
+struct Layout {
+    dtype: Dtype,
     shape: Vec<usize>,
+    rows: usize,
+    row_len: usize,
+    row_bytes: usize,
+    start: usize,
 }
 
-/// How numbers are stored.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
-    F32,
-    F16,
-    Bf16,
-    /// Blocks of quantised numbers, dequantised by candle.
-    Blocks(GgmlDType),
-}
-
-impl Kind {
-    /// Numbers per block.
-    fn block(self) -> usize {
-        match self {
-            Self::F32 | Self::F16 | Self::Bf16 => 1,
-            Self::Blocks(kind) => kind.block_size(),
+impl Layout {
+    /// Checks a declared shape against the file; the error continues "tensor `x` …".
+    fn new(dtype: Dtype, shape: Vec<usize>, start: usize, file_len: usize) -> Result<Self, String> {
+        // A vector is one row, a scalar one row of one number.
+        let row_len = shape.last().copied().unwrap_or(1);
+        let leading = shape.split_last().map_or(&[][..], |(_, leading)| leading);
+        let rows = leading.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+        if !row_len.is_multiple_of(dtype.block_len()) {
+            return Err(format!(
+                "has rows of {row_len} numbers, which is no multiple of the {} of a block",
+                dtype.block_len()
+            ));
         }
-    }
-
-    /// Bytes per block.
-    fn block_bytes(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-            Self::Blocks(kind) => kind.type_size(),
-        }
-    }
-
-    /// Bytes of a tensor; `None` for sizes that overflow or rows that are no whole blocks.
-    fn bytes(self, shape: &[usize]) -> Option<usize> {
-        let count = shape
-            .iter()
-            .try_fold(1usize, |n, dim| n.checked_mul(*dim))?;
-        let row = shape.last().copied().unwrap_or(1);
-        let whole = row.is_multiple_of(self.block());
-        whole
-            .then(|| (count / self.block()).checked_mul(self.block_bytes()))
-            .flatten()
+        let row_bytes = (row_len / dtype.block_len()).checked_mul(dtype.block_bytes());
+        let end = rows
+            .zip(row_bytes)
+            .and_then(|(rows, bytes)| rows.checked_mul(bytes))
+            .and_then(|bytes| start.checked_add(bytes))
+            .filter(|&end| end <= file_len);
+        let (Some(rows), Some(row_bytes), Some(_)) = (rows, row_bytes, end) else {
+            return Err(format!(
+                "of shape {shape:?} at byte {start} ends outside the file of {file_len} bytes"
+            ));
+        };
+        Ok(Self {
+            dtype,
+            shape,
+            rows,
+            row_len,
+            row_bytes,
+            start,
+        })
     }
 }
 
 impl Weights {
-    /// Opens safetensors files: one, or the shards of one model.
+    /// Opens a model's safetensors files; several are shards of one set of tensors.
     ///
     /// # Errors
-    /// A file that cannot be mapped, is damaged, or holds a number type other than F32, F16, BF16;
-    /// a tensor that is in two files.
+    /// [`Error::Io`]; [`Error::WeightsFormat`] when a header or a size does not hold, when no file
+    /// is given, or when two shards name the same tensor.
     pub fn open_safetensors(paths: &[PathBuf]) -> Result<Self> {
-        let mut weights = Self {
-            files: Vec::new(),
-            tensors: HashMap::new(),
-        };
+        let mut files = Vec::with_capacity(paths.len());
+        let mut entries = Vec::new();
         for path in paths {
             let file = MappedFile::open(path)?;
-            for (name, entry) in safetensors::entries(&file, weights.files.len())? {
-                if weights.tensors.insert(name.clone(), entry).is_some() {
-                    return Err(Error::damaged(
-                        path,
-                        format!("tensor {name} is in two files"),
-                    ));
-                }
-            }
-            weights.files.push(file);
+            entries.extend(shard::entries(&file, files.len())?);
+            files.push(file);
         }
-        Ok(weights)
+        Self::new(files, entries, "safetensors", dtype::SAFETENSORS_SUPPORTED)
     }
 
-    /// Opens a GGUF file.
+    /// Opens a GGUF file: its tensors and its metadata.
     ///
     /// # Errors
-    /// A file that cannot be mapped, is damaged, or holds a number type that is not supported.
+    /// [`Error::Io`]; [`Error::WeightsFormat`] when the header or a size does not hold;
+    /// [`Error::TensorType`] when any tensor is stored in a format that is not read.
     pub fn open_gguf(path: &Path) -> Result<(Self, Metadata)> {
         let file = MappedFile::open(path)?;
-        let (tensors, metadata) = gguf::open(&file)?;
-        Ok((
-            Self {
-                files: vec![file],
-                tensors,
-            },
-            metadata,
-        ))
+        let (entries, metadata) = gguf::read(&file)?;
+        let weights = Self::new(vec![file], entries, "GGUF", dtype::GGUF_SUPPORTED)?;
+        Ok((weights, metadata))
     }
 
-    /// Names of all tensors, in no particular order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.tensors.keys().map(String::as_str)
-    }
-
-    /// Whether there is a tensor of that name.
-    pub fn contains(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
-    }
-
-    /// A tensor.
-    ///
-    /// # Errors
-    /// [`Error::MissingTensor`].
-    pub fn tensor(&self, name: &str) -> Result<TensorView<'_>> {
-        let Some(entry) = self.tensors.get(name) else {
-            return Err(Error::MissingTensor {
-                path: self.path(0).to_path_buf(),
-                tensor: name.to_string(),
-            });
+    fn new(
+        files: Vec<MappedFile>,
+        mut entries: Vec<Entry>,
+        format: &'static str,
+        supported: &'static str,
+    ) -> Result<Self> {
+        let bad = |path: &Path, problem| Error::WeightsFormat {
+            path: path.to_path_buf(),
+            format,
+            problem,
+            source: None,
         };
-        Ok(TensorView {
-            bytes: &self.files[entry.file][entry.bytes.clone()],
-            entry,
-            file: &self.files[entry.file],
+        if files.is_empty() {
+            return Err(bad(Path::new(""), "no file was given".into()));
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut index = HashMap::with_capacity(entries.len());
+        for (i, entry) in entries.iter().enumerate() {
+            if index.insert(entry.name.clone(), i).is_some() {
+                let problem = format!("tensor `{}` is there twice", entry.name);
+                return Err(bad(files[entry.file].path(), problem));
+            }
+        }
+        Ok(Self {
+            files,
+            entries,
+            index,
+            supported,
         })
     }
 
-    /// A tensor that keeps its file mapped.
+    /// The files, in the order they were given.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(MappedFile::path)
+    }
+
+    /// All names, sorted, those of unsupported types included.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.name.as_str())
+    }
+
+    /// Whether a tensor of this name is stored, in whatever type.
+    pub fn contains(&self, name: &str) -> bool {
+        self.index.contains_key(name)
+    }
+
+    /// The tensor of this name.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`].
-    pub fn owned_tensor(weights: &Arc<Self>, name: &str) -> Result<Tensor> {
-        let entry = weights.tensor(name)?.entry.clone();
+    /// [`Error::TensorMissing`], [`Error::TensorType`].
+    pub fn tensor(&self, name: &str) -> Result<TensorView<'_>> {
+        self.view(self.find(name)?)
+    }
+
+    /// The same as a handle that keeps the files open, for a model to hold on to.
+    ///
+    /// # Errors
+    /// [`Error::TensorMissing`], [`Error::TensorType`].
+    pub fn handle(self: &Arc<Self>, name: &str) -> Result<Tensor> {
+        let entry = self.find(name)?;
+        self.view(entry)?;
         Ok(Tensor {
-            weights: Arc::clone(weights),
+            weights: Arc::clone(self),
             entry,
         })
     }
 
-    /// Checks a tensor's shape.
+    /// Row-major shape in the order of Hugging Face files: a linear layer is `[out, in]`.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`], or [`Error::TensorShape`] with both shapes.
+    /// As [`Weights::tensor`].
+    pub fn shape(&self, name: &str) -> Result<&[usize]> {
+        Ok(self.tensor(name)?.shape())
+    }
+
+    /// Refuses a tensor of another shape.
+    ///
+    /// # Errors
+    /// [`Error::TensorShape`], and as [`Weights::tensor`].
     pub fn expect_shape(&self, name: &str, expected: &[usize]) -> Result<()> {
-        let found = self.tensor(name)?;
-        if found.shape() == expected {
+        self.tensor(name)?.expect_shape(expected)
+    }
+
+    /// Rows of a tensor as f32; see [`TensorView::read_rows`].
+    ///
+    /// # Errors
+    /// [`Error::TensorRows`], and as [`Weights::tensor`].
+    pub fn read_rows(&self, name: &str, rows: Range<usize>, out: &mut [f32]) -> Result<()> {
+        self.tensor(name)?.read_rows(rows, out)
+    }
+
+    fn find(&self, name: &str) -> Result<usize> {
+        self.index
+            .get(name)
+            .copied()
+            .ok_or_else(|| Error::TensorMissing {
+                path: self.files[0].path().to_path_buf(),
+                tensor: name.to_owned(),
+            })
+    }
+
+    fn view(&self, entry: usize) -> Result<TensorView<'_>> {
+        let entry = &self.entries[entry];
+        let file = &self.files[entry.file];
+        match &entry.layout {
+            Ok(layout) => Ok(TensorView {
+                name: &entry.name,
+                file,
+                layout,
+            }),
+            Err(dtype) => Err(Error::TensorType {
+                path: file.path().to_path_buf(),
+                tensor: entry.name.clone(),
+                dtype: dtype.clone(),
+                supported: self.supported,
+            }),
+        }
+    }
+}
+
+/// One tensor, by reference. Copying it is free.
+#[derive(Debug, Clone, Copy)]
+pub struct TensorView<'a> {
+    name: &'a str,
+    file: &'a MappedFile,
+    layout: &'a Layout,
+}
+
+impl<'a> TensorView<'a> {
+    /// The name in the file.
+    pub fn name(self) -> &'a str {
+        self.name
+    }
+
+    /// Row-major, `[out, in]` for a linear layer.
+    pub fn shape(self) -> &'a [usize] {
+        &self.layout.shape
+    }
+
+    /// The product of all dimensions but the last; 1 for a vector.
+    pub fn rows(self) -> usize {
+        self.layout.rows
+    }
+
+    /// The last dimension.
+    pub fn row_len(self) -> usize {
+        self.layout.row_len
+    }
+
+    /// How the numbers are stored.
+    pub fn dtype(self) -> Dtype {
+        self.layout.dtype
+    }
+
+    /// Refuses another shape.
+    ///
+    /// # Errors
+    /// [`Error::TensorShape`].
+    pub fn expect_shape(self, expected: &[usize]) -> Result<()> {
+        if self.shape() == expected {
             return Ok(());
         }
         Err(Error::TensorShape {
-            path: found.file.path().to_path_buf(),
-            tensor: name.to_string(),
+            path: self.file.path().to_path_buf(),
+            tensor: self.name.to_owned(),
             expected: expected.to_vec(),
-            found: found.shape().to_vec(),
+            found: self.shape().to_vec(),
         })
     }
 
-    fn path(&self, file: usize) -> &Path {
-        self.files.get(file).map_or(Path::new(""), MappedFile::path)
-    }
-}
-
-/// A tensor in its mapped file.
-#[derive(Clone, Copy)]
-pub struct TensorView<'a> {
-    file: &'a MappedFile,
-    bytes: &'a [u8],
-    entry: &'a Entry,
-}
-
-/// A tensor that keeps its file mapped.
-#[derive(Clone)]
-pub struct Tensor {
-    weights: Arc<Weights>,
-    entry: Entry,
-}
-
-impl Tensor {
-    /// See [`TensorView::read_rows`].
+    /// Converts `rows` to f32: `out` is `rows.len()` × [`TensorView::row_len`], row-major.
+    /// A vector is one row.
     ///
     /// # Errors
-    /// As there.
-    pub fn read_rows(&self, rows: Range<usize>, out: &mut [f32]) -> Result<()> {
-        let file = &self.weights.files[self.entry.file];
-        TensorView {
-            file,
-            bytes: &file[self.entry.bytes.clone()],
-            entry: &self.entry,
+    /// [`Error::TensorRows`] when the rows or the buffer's length do not fit the tensor.
+    pub fn read_rows(self, rows: Range<usize>, out: &mut [f32]) -> Result<()> {
+        let layout = self.layout;
+        let wanted = rows.len().checked_mul(layout.row_len);
+        if rows.start > rows.end || rows.end > layout.rows || wanted != Some(out.len()) {
+            return Err(Error::TensorRows {
+                path: self.file.path().to_path_buf(),
+                tensor: self.name.to_owned(),
+                start: rows.start,
+                end: rows.end,
+                rows: layout.rows,
+                row_len: layout.row_len,
+                buffer: out.len(),
+            });
         }
-        .read_rows(rows, out)
-    }
-}
-
-impl TensorView<'_> {
-    /// `[out, in]` for a linear layer, as Hugging Face has it.
-    pub fn shape(&self) -> &[usize] {
-        &self.entry.shape
-    }
-
-    /// Numbers per row; a vector is one row.
-    fn row_len(&self) -> usize {
-        match self.entry.shape.as_slice() {
-            [len] => *len,
-            [_, rest @ ..] => rest.iter().product(),
-            [] => 1,
-        }
-    }
-
-    /// Reads rows as f32 into `out`, `[row][row length]`.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] when the rows are not there, `out` has another length, or the blocks
-    /// cannot be dequantised.
-    pub fn read_rows(&self, rows: Range<usize>, out: &mut [f32]) -> Result<()> {
-        let len = self.row_len();
-        let row_bytes = len / self.entry.kind.block() * self.entry.kind.block_bytes();
-        let bytes = rows
-            .start
-            .checked_mul(row_bytes)
-            .zip(rows.end.checked_mul(row_bytes));
-        let bytes = bytes.and_then(|(start, end)| self.bytes.get(start..end));
-        let Some(bytes) = bytes.filter(|_| out.len() == rows.len() * len) else {
-            let problem = format!(
-                "rows {rows:?} asked of a tensor of shape {:?}",
-                self.shape()
-            );
-            return Err(Error::damaged(self.file.path(), problem));
-        };
-        match self.entry.kind {
-            Kind::F32 => convert(bytes, out, f32::from_le_bytes),
-            Kind::F16 => convert(bytes, out, |b| f16::from_le_bytes(b).to_f32()),
-            Kind::Bf16 => convert(bytes, out, |b| bf16::from_le_bytes(b).to_f32()),
-            Kind::Blocks(kind) => {
-                let numbers = qtensor_from_ggml(kind, bytes, vec![out.len()], &Device::Cpu)
-                    .and_then(|blocks| blocks.dequantize(&Device::Cpu)?.to_vec1::<f32>())
-                    .map_err(|cause| Error::damaged(self.file.path(), cause.to_string()))?;
-                out.copy_from_slice(&numbers);
-            }
-        }
+        // Inside the file, since `rows.end` times a row was checked to be when it was opened.
+        let start = layout.start + rows.start * layout.row_bytes;
+        let end = layout.start + rows.end * layout.row_bytes;
+        layout.dtype.to_f32(&self.file[start..end], out);
         Ok(())
     }
 }
 
-fn convert<const N: usize>(bytes: &[u8], out: &mut [f32], number: impl Fn([u8; N]) -> f32) {
-    let (chunks, _) = bytes.as_chunks::<N>();
-    for (value, chunk) in out.iter_mut().zip(chunks) {
-        *value = number(*chunk);
-    }
+/// One tensor with a share in its files.
+#[derive(Debug, Clone)]
+pub struct Tensor {
+    weights: Arc<Weights>,
+    entry: usize,
 }
 
-impl Error {
-    pub(crate) fn damaged(path: &Path, problem: impl Into<String>) -> Self {
-        Self::Damaged {
-            path: path.to_path_buf(),
-            problem: problem.into(),
-        }
+impl Tensor {
+    /// The tensor by reference.
+    pub fn view(&self) -> TensorView<'_> {
+        self.weights
+            .view(self.entry)
+            .expect("a handle is only made of a tensor whose type is supported")
     }
 }

@@ -1,0 +1,236 @@
+//! Arguments, as plain values. What they mean is decided in `commands`.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use inbedder::{Normalize, Precision, Readout, Request, Template, Truncate};
+use std::path::PathBuf;
+
+/// Ask a question about each text; get the answer and its embedding.
+///
+/// A language model answers your question about every text, and the hidden state of the expected
+/// answer is the text's embedding: the same texts lie one way under one question and another way
+/// under the next.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_long_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  inbedder compare
+  inbedder compare \"I love cats!\" \"I hate dogs!\" -q \"Which animal is mentioned?\"
+  inbedder ask reviews.jsonl -q \"What is the customer complaining about?\"
+  inbedder embed reviews.jsonl -q \"How does the writer feel?\" -o feelings.parquet --answers";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show how a few texts group under each question
+    Compare(CompareArgs),
+    /// Answer every question about every text
+    Ask(AskArgs),
+    /// Embed every text under every question
+    Embed(EmbedArgs),
+    /// List the built-in models, or fetch one
+    Models(ModelsArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+}
+
+impl Cli {
+    /// -1 quiet, 0 normal, 1 verbose.
+    pub(crate) fn verbosity(&self) -> i8 {
+        let run = match &self.command {
+            Command::Compare(args) => &args.run,
+            Command::Ask(args) => &args.run,
+            Command::Embed(args) => &args.run,
+            Command::Models(_) | Command::Completions(_) => return 0,
+        };
+        i8::from(run.verbose) - i8::from(run.quiet)
+    }
+}
+
+/// Without texts it runs a built-in demonstration.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  inbedder compare
+  inbedder compare \"I love cats!\" \"I love dogs!\" \"I hate cats!\" \\
+      -q \"Which animal is mentioned?\" -q \"How does the writer feel?\"
+  inbedder compare \"late again\" \"great price\" -q \"What is it about?\" --json")]
+pub(crate) struct CompareArgs {
+    /// Texts to compare
+    pub(crate) texts: Vec<String>,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  inbedder ask reviews.jsonl -q \"What is it about?\" -q \"How does the writer feel?\"
+  inbedder ask tickets.csv --text-field body -q \"Which product?\" --format jsonl | head
+  cat lines.txt | inbedder ask - -q \"Who is mentioned?\"")]
+pub(crate) struct AskArgs {
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    /// How answers are printed [default: table on a terminal, else jsonl]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<AnswerFormat>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AnswerFormat {
+    Table,
+    Jsonl,
+}
+
+/// The output's format is that of its name: .parquet, .jsonl (also .gz, .zst), .npy, .safetensors.
+///
+/// Parquet and JSON lines hold a row per text and question with the input's other columns; npy and
+/// safetensors hold texts × dimensions, or questions × texts × dimensions for several questions.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  inbedder embed reviews.jsonl -q \"How does the writer feel?\" -o feelings.parquet --answers
+  inbedder embed news.csv.gz --text-field body -q \"Where?\" -q \"Topic?\" -o news.npy
+  inbedder embed texts.txt -q \"What is it about?\" -o out.safetensors --layer 24 --limit 1000")]
+pub(crate) struct EmbedArgs {
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    /// Output file; its extension names the format
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Also generate the answers in words (parquet and jsonl)
+    #[arg(long)]
+    pub(crate) answers: bool,
+    /// Replace an output that exists
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelsArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<ModelsAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsAction {
+    /// Fetch a built-in model into the cache
+    #[command(after_long_help = "Examples:\n  inbedder models pull default")]
+    Pull {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Examples:\n  inbedder completions bash > ~/.local/share/bash-completion/completions/inbedder"
+)]
+pub(crate) struct CompletionsArgs {
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Which texts.
+#[derive(Debug, Args)]
+pub(crate) struct InputArgs {
+    /// File of texts (.txt, .jsonl, .csv, .tsv, .parquet; also .gz, .zst), or - for standard input
+    pub(crate) input: PathBuf,
+    /// Column or field that holds the text
+    #[arg(long, default_value = "text", value_name = "NAME")]
+    pub(crate) text_field: String,
+    /// Format of the input, when its name does not tell [standard input: jsonl if it starts with {, else txt]
+    #[arg(long, value_enum)]
+    pub(crate) input_format: Option<InputFormat>,
+    /// Read the first N texts only
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InputFormat {
+    Txt,
+    Jsonl,
+    Csv,
+    Tsv,
+    Parquet,
+}
+
+/// Which questions, of which model.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// A question to ask about every text (repeatable)
+    #[arg(short, long = "question", value_name = "QUESTION")]
+    pub(crate) questions: Vec<String>,
+    /// A file of questions, one a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) questions_file: Option<PathBuf>,
+    /// Folder, .gguf file, hf:owner/name[@revision] or built-in name
+    #[arg(long, default_value = "default")]
+    pub(crate) model: String,
+    /// LoRA adapter (not available yet)
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// Which states make the embedding: fst_gen (where the answer begins) or avg_ppt (mean of the prompt)
+    #[arg(long, default_value_t)]
+    pub(crate) readout: Readout,
+    /// Layer to read: 0 is the token embedding [default: the last, after the final norm]
+    #[arg(long, value_name = "N")]
+    pub(crate) layer: Option<usize>,
+    /// Scaling of vectors: l2 or none
+    #[arg(long, default_value_t)]
+    pub(crate) normalize: Normalize,
+    /// Precision of the weights: f32, bf16 or int8
+    #[arg(long, default_value_t)]
+    pub(crate) precision: Precision,
+    /// Worker threads [default: one per core]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
+    pub(crate) threads: usize,
+    /// Tokens that a worker reads at a time
+    #[arg(long, default_value_t = 1024, value_name = "N")]
+    pub(crate) token_budget: usize,
+    /// Longest prompt, in tokens
+    #[arg(long, default_value_t = 512, value_name = "N")]
+    pub(crate) max_tokens: usize,
+    /// Longest answer, in tokens
+    #[arg(long, default_value_t = 16, value_name = "N")]
+    pub(crate) max_new_tokens: usize,
+    /// Prompt: inbedder, alpaca, llama2-chat, or a pattern with {input} and {instruction}
+    #[arg(long, default_value_t, value_name = "NAME|PATTERN")]
+    pub(crate) template: Template,
+    /// What is cut from a prompt that is too long: text (the text's end) or left (the prompt's beginning)
+    #[arg(long, default_value_t)]
+    pub(crate) truncate: Truncate,
+    /// Print nothing but results and errors
+    #[arg(long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Print what is done and how long it takes
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+impl RunArgs {
+    /// The library's request for some questions.
+    pub(crate) fn request(&self, questions: Vec<String>) -> Request {
+        Request {
+            template: self.template.clone(),
+            truncate: self.truncate,
+            max_tokens: self.max_tokens,
+            readout: Some(self.readout),
+            layer: self.layer,
+            normalize: self.normalize,
+            token_budget: self.token_budget,
+            ..Request::new(questions)
+        }
+    }
+}

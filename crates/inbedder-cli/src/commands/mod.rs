@@ -1,0 +1,106 @@
+//! One file per command, and what several of them do alike: questions, loading, running windows.
+
+pub(crate) mod ask;
+pub(crate) mod compare;
+pub(crate) mod completions;
+pub(crate) mod embed;
+pub(crate) mod models;
+
+use crate::args::RunArgs;
+use crate::error::{Error, Result};
+use crate::input::{Input, Window};
+use crate::progress::{Bar, FetchBar, catch_interrupts};
+use inbedder::{Embedder, LoadOptions, Output, Request, Stats};
+use std::time::Instant;
+
+/// Prompts that are asked at a time: enough for long batches, little enough to hold.
+const WINDOW: usize = 4096;
+
+/// The questions of `-q` and `--questions-file`.
+fn questions(args: &RunArgs) -> Result<Vec<String>> {
+    let mut questions = args.questions.clone();
+    if let Some(path) = &args.questions_file {
+        let text = std::fs::read_to_string(path).map_err(|cause| Error::input(path, 0, cause))?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        questions.extend(lines.map(str::to_string));
+    }
+    if let Some(empty) = questions
+        .iter()
+        .position(|question| question.trim().is_empty())
+    {
+        return Err(Error::Usage(format!("question {} is empty", empty + 1)));
+    }
+    if let Some((_, twice)) = questions
+        .iter()
+        .enumerate()
+        .find(|(i, q)| questions[..*i].contains(q))
+    {
+        return Err(Error::Usage(format!(
+            "the question {twice:?} is asked twice"
+        )));
+    }
+    Ok(questions)
+}
+
+/// The questions, of which there must be one.
+fn some_questions(args: &RunArgs) -> Result<Vec<String>> {
+    let questions = questions(args)?;
+    if questions.is_empty() {
+        let problem = "no question: add one with -q, for example -q \"What is it about?\"";
+        return Err(Error::Usage(problem.to_string()));
+    }
+    Ok(questions)
+}
+
+/// Loads the model and checks the request against it.
+fn load(args: &RunArgs, request: &Request) -> Result<Embedder> {
+    if args.adapter.is_some() {
+        return Err(Error::Usage("--adapter is not available yet".to_string()));
+    }
+    catch_interrupts();
+    let start = Instant::now();
+    let options = LoadOptions {
+        precision: args.precision,
+        threads: args.threads,
+    };
+    let embedder = Embedder::load(&args.model, &options, &FetchBar::new())?;
+    embedder.check(request)?;
+    let info = embedder.info();
+    tracing::debug!(
+        "loaded {} ({}, {} layers of {}) as {} on {} with {} threads in {:.2} s",
+        info.name,
+        info.family,
+        info.layers,
+        info.hidden_size,
+        info.precision,
+        info.instruction_set,
+        info.threads,
+        start.elapsed().as_secs_f64(),
+    );
+    Ok(embedder)
+}
+
+/// Runs an input window by window.
+fn each_window(
+    embedder: &Embedder,
+    input: &Input,
+    request: &Request,
+    quiet: bool,
+    mut take: impl FnMut(&Window, &Output) -> Result<()>,
+) -> Result<()> {
+    let bar = Bar::new(input.rows as u64, quiet);
+    let mut stats = Stats::default();
+    for window in input.windows((WINDOW / request.questions.len()).max(1))? {
+        let window = window?;
+        let output = embedder.run(&window.texts, request, &bar)?;
+        stats += output.stats;
+        take(&window, &output)?;
+    }
+    let what = if request.readout.is_some() {
+        "embedded"
+    } else {
+        "answered"
+    };
+    bar.finish(what, &stats);
+    Ok(())
+}

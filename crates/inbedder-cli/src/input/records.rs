@@ -1,0 +1,189 @@
+//! Rows of line-based formats: text, JSON lines, CSV and TSV.
+
+use super::{Source, compression, no_field, output_name};
+use crate::args::InputFormat;
+use crate::error::{Error, Result};
+use serde_json::{Map, Value};
+use std::io::{BufRead, Read};
+
+/// Longer lines are taken for damage.
+const LONGEST_LINE: u64 = 64 << 20;
+
+/// One row.
+pub(super) struct Record {
+    pub(super) text: String,
+    /// Everything beside the text, under the names of the output.
+    pub(super) fields: Map<String, Value>,
+}
+
+pub(super) type Records<'a> = Box<dyn Iterator<Item = Result<Record>> + 'a>;
+
+/// The rows of a source, up to its limit.
+pub(super) fn read(source: &Source) -> Result<Records<'_>> {
+    let reader = compression::reader(source)?;
+    let records: Records<'_> = match source.format {
+        InputFormat::Csv => csv(source, reader, b',')?,
+        InputFormat::Tsv => csv(source, reader, b'\t')?,
+        InputFormat::Jsonl => {
+            let lines = lines(source, reader);
+            Box::new(lines.map(|line| line.and_then(|(number, line)| json(source, number, &line))))
+        }
+        InputFormat::Txt | InputFormat::Parquet => {
+            let lines = lines(source, reader);
+            Box::new(lines.map(|line| {
+                line.map(|(_, text)| Record {
+                    text,
+                    fields: Map::new(),
+                })
+            }))
+        }
+    };
+    Ok(Box::new(records.take(source.limit)))
+}
+
+/// Lines with their numbers; blank ones are passed over.
+fn lines(
+    source: &Source,
+    mut reader: Box<dyn BufRead>,
+) -> impl Iterator<Item = Result<(u64, String)>> + '_ {
+    let mut number = 0;
+    let mut ended = false;
+    std::iter::from_fn(move || {
+        while !ended {
+            number += 1;
+            match line(source, &mut reader, number) {
+                Ok(Some(line)) if line.trim().is_empty() => {}
+                Ok(Some(line)) => return Some(Ok((number, line))),
+                Ok(None) => ended = true,
+                Err(error) => {
+                    ended = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    })
+}
+
+fn line(source: &Source, reader: &mut dyn BufRead, number: u64) -> Result<Option<String>> {
+    let failed = |problem: String| Error::input(&source.name, number, problem);
+    let mut bytes = Vec::new();
+    let read = reader.take(LONGEST_LINE + 1).read_until(b'\n', &mut bytes);
+    read.map_err(|cause| {
+        failed(format!(
+            "cannot be read on: {cause}; the file is cut off or damaged"
+        ))
+    })?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    if bytes.len() as u64 > LONGEST_LINE {
+        return Err(failed(format!("is longer than {} MiB", LONGEST_LINE >> 20)));
+    }
+    while bytes
+        .last()
+        .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
+    {
+        bytes.pop();
+    }
+    let line = String::from_utf8(bytes).map_err(|cause| {
+        failed(format!(
+            "is not UTF-8 (byte {})",
+            cause.utf8_error().valid_up_to() + 1
+        ))
+    })?;
+    let unmarked = if number == 1 {
+        line.strip_prefix('\u{feff}').map(str::to_string)
+    } else {
+        None
+    };
+    Ok(Some(unmarked.unwrap_or(line)))
+}
+
+fn json(source: &Source, number: u64, line: &str) -> Result<Record> {
+    let failed = |problem: String| Error::input(&source.name, number, problem);
+    let value: Value = serde_json::from_str(line)
+        .map_err(|cause| failed(format!("broken JSON at column {}: {cause}", cause.column())))?;
+    let Value::Object(fields) = value else {
+        return Err(failed("is JSON, but no object with fields".to_string()));
+    };
+    let Some(text) = fields.get(&source.text_field) else {
+        return Err(no_field(source, number, fields.keys().map(String::as_str)));
+    };
+    let Value::String(text) = text else {
+        return Err(failed(format!(
+            "field {:?} is no string: {text}",
+            source.text_field
+        )));
+    };
+    let text = text.clone();
+    let others = fields
+        .into_iter()
+        .filter(|(name, _)| *name != source.text_field);
+    Ok(Record {
+        text,
+        fields: others
+            .map(|(name, value)| (output_name(&name), value))
+            .collect(),
+    })
+}
+
+fn csv(source: &Source, reader: Box<dyn BufRead>, delimiter: u8) -> Result<Records<'_>> {
+    let mut reader = ::csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .from_reader(reader);
+    let header = reader
+        .headers()
+        .map_err(|cause| csv_error(source, &cause, 1))?
+        .clone();
+    let names: Vec<String> = header
+        .iter()
+        .map(|name| name.trim_start_matches('\u{feff}').to_string())
+        .collect();
+    if let Some(twice) = names
+        .iter()
+        .enumerate()
+        .find(|(i, name)| names[..*i].contains(name))
+    {
+        return Err(Error::input(
+            &source.name,
+            1,
+            format!("two columns are called {:?}", twice.1),
+        ));
+    }
+    let Some(text_column) = names.iter().position(|name| *name == source.text_field) else {
+        return Err(no_field(source, 1, names.iter().map(String::as_str)));
+    };
+    Ok(Box::new(reader.into_records().map(move |row| {
+        let row = row.map_err(|cause| csv_error(source, &cause, 0))?;
+        let text = row.get(text_column).unwrap_or_default().to_string();
+        let others = names
+            .iter()
+            .zip(&row)
+            .enumerate()
+            .filter(|(i, _)| *i != text_column);
+        let fields = others.map(|(_, (name, value))| (output_name(name), Value::from(value)));
+        Ok(Record {
+            text,
+            fields: fields.collect(),
+        })
+    })))
+}
+
+fn csv_error(source: &Source, error: &::csv::Error, line: u64) -> Error {
+    use ::csv::ErrorKind;
+    let at = error.position().map_or(line, ::csv::Position::line);
+    let problem = match error.kind() {
+        ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => {
+            format!("has {len} columns, the header has {expected_len}")
+        }
+        ErrorKind::Utf8 { err, .. } => format!("column {} is not UTF-8", err.field() + 1),
+        ErrorKind::Io(cause) => {
+            format!("cannot be read on: {cause}; the file is cut off or damaged")
+        }
+        _ => error.to_string(),
+    };
+    Error::input(&source.name, at, problem)
+}

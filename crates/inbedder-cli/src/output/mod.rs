@@ -1,0 +1,223 @@
+//! Outputs: a format per file, each written to a temporary name in the target folder and renamed
+//! when it is whole. Until then, whatever happens, nothing stands under the final name.
+
+mod jsonl;
+mod npy;
+mod parquet;
+mod rows;
+
+pub(crate) use rows::carried;
+
+use crate::error::{Error, Result};
+use crate::input::Window;
+use inbedder::{Embedder, Request};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// What is known of an output before its first row.
+pub(crate) struct Plan<'a> {
+    pub(crate) metadata: Metadata,
+    /// Texts to come.
+    pub(crate) texts: usize,
+    /// The name of the text's column.
+    pub(crate) text_field: &'a str,
+    /// Columns beside the text.
+    pub(crate) carried: arrow_schema::SchemaRef,
+    pub(crate) answers: bool,
+    /// Vectors are written.
+    pub(crate) embeddings: bool,
+}
+
+/// How the vectors came about; part of every output but npy.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Metadata {
+    pub(crate) model: String,
+    pub(crate) sha256: String,
+    pub(crate) adapter: Option<String>,
+    pub(crate) template: String,
+    pub(crate) truncate: String,
+    pub(crate) max_tokens: usize,
+    pub(crate) instructions: Vec<String>,
+    pub(crate) readout: String,
+    pub(crate) layer: usize,
+    pub(crate) normalize: String,
+    pub(crate) precision: String,
+    pub(crate) instruction_set: String,
+    pub(crate) dim: usize,
+    pub(crate) version: String,
+}
+
+impl Metadata {
+    pub(crate) fn new(embedder: &Embedder, request: &Request) -> Result<Self> {
+        let info = embedder.info();
+        Ok(Self {
+            model: info.name.clone(),
+            sha256: embedder.sha256()?,
+            adapter: None,
+            template: request.template.pattern().to_string(),
+            truncate: request.truncate.to_string(),
+            max_tokens: request.max_tokens,
+            instructions: request.questions.clone(),
+            readout: request
+                .readout
+                .map_or(String::new(), |readout| readout.to_string()),
+            layer: request.layer.unwrap_or(info.layers),
+            normalize: request.normalize.to_string(),
+            precision: info.precision.clone(),
+            instruction_set: info.instruction_set.clone(),
+            dim: info.hidden_size,
+            version: env!("CARGO_PKG_VERSION").to_string(),
+        })
+    }
+
+    /// Names and values as text; lists are JSON.
+    pub(crate) fn pairs(&self) -> Vec<(String, String)> {
+        let value = serde_json::to_value(self).unwrap_or_default();
+        let fields = value.as_object().cloned().unwrap_or_default();
+        let text = |value: serde_json::Value| match value {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        };
+        fields
+            .into_iter()
+            .map(|(name, value)| (name, text(value)))
+            .collect()
+    }
+}
+
+/// A format's writer.
+pub(crate) trait Writer {
+    /// Writes the rows of a window with what the library made of them.
+    fn write(&mut self, window: &Window, output: &inbedder::Output) -> Result<()>;
+    /// Completes the file and gives it its name.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Parquet,
+    Jsonl,
+    Npy,
+    Safetensors,
+}
+
+/// An output's name, checked before anything is loaded or computed.
+#[derive(Debug)]
+pub(crate) struct Target {
+    path: PathBuf,
+    format: Format,
+}
+
+impl Target {
+    /// # Errors
+    /// An unknown extension, a folder that is not there, a file that is, answers in a format without
+    /// words.
+    pub(crate) fn check(path: &Path, answers: bool, force: bool) -> Result<Self> {
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .to_lowercase();
+        let format = if name.ends_with(".parquet") {
+            Format::Parquet
+        } else if [".jsonl", ".jsonl.gz", ".jsonl.zst"]
+            .iter()
+            .any(|end| name.ends_with(end))
+        {
+            Format::Jsonl
+        } else if name.ends_with(".npy") {
+            Format::Npy
+        } else if name.ends_with(".safetensors") {
+            Format::Safetensors
+        } else {
+            let problem = "unknown extension: expected .parquet, .jsonl (also .gz or .zst), .npy or .safetensors";
+            return Err(Error::output(path, problem));
+        };
+        if answers && matches!(format, Format::Npy | Format::Safetensors) {
+            return Err(Error::output(
+                path,
+                "holds vectors alone; for --answers write .parquet or .jsonl",
+            ));
+        }
+        if path.is_dir() {
+            return Err(Error::output(path, "is a folder"));
+        }
+        if path.exists() && !force {
+            return Err(Error::output(path, "exists; --force replaces it"));
+        }
+        if !folder(path).is_dir() {
+            let problem = format!("there is no folder {}", folder(path).display());
+            return Err(Error::output(path, problem));
+        }
+        Ok(Self {
+            path: path.to_path_buf(),
+            format,
+        })
+    }
+
+    /// Begins the file.
+    pub(crate) fn create(self, plan: &Plan<'_>) -> Result<Box<dyn Writer>> {
+        let file = Unfinished::new(&self.path)?;
+        Ok(match self.format {
+            Format::Parquet => Box::new(parquet::ParquetWriter::new(file, plan)?),
+            Format::Jsonl => Box::new(jsonl::JsonlWriter::new(file, plan)?),
+            Format::Npy => Box::new(npy::MatrixWriter::npy(file, plan)?),
+            Format::Safetensors => Box::new(npy::MatrixWriter::safetensors(file, plan)?),
+        })
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A file on its way; removed when dropped.
+pub(super) struct Unfinished {
+    pub(super) file: NamedTempFile,
+    pub(super) path: PathBuf,
+}
+
+impl Unfinished {
+    pub(super) fn new(path: &Path) -> Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let file = tempfile::Builder::new()
+            .prefix(&format!(".{name}."))
+            .suffix(".part")
+            .tempfile_in(folder(path))
+            .map_err(|cause| Error::write(path, cause))?;
+        Ok(Self {
+            file,
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// Gives the file its name.
+    pub(super) fn persist(self) -> Result<()> {
+        let Self { file, path } = self;
+        file.as_file()
+            .sync_all()
+            .map_err(|cause| Error::write(&path, cause))?;
+        set_usual_mode(file.as_file(), &path)?;
+        file.persist(&path)
+            .map_err(|failed| Error::write(&path, failed.error))?;
+        Ok(())
+    }
+}
+
+/// Temporary files are readable by their owner alone; outputs are for whom the folder is for.
+#[cfg(unix)]
+fn set_usual_mode(file: &std::fs::File, path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let permissions = std::fs::Permissions::from_mode(0o644);
+    file.set_permissions(permissions)
+        .map_err(|cause| Error::write(path, cause))
+}
+
+#[cfg(not(unix))]
+fn set_usual_mode(_file: &std::fs::File, _path: &Path) -> Result<()> {
+    Ok(())
+}
