@@ -63,8 +63,9 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
     };
     if demonstration && !args.json {
         out.push_str(
-            "The same texts, another question: a number is the similarity of two texts' expected answers, \
-             and it should be high\nwhere the answers agree. Try your own: inbedder compare TEXT TEXT … -q QUESTION\n",
+            "The same texts under another question: a number is the similarity of two texts' expected \
+             answers (the mean\nof the texts taken off), and should be high where the answers agree. Try \
+             your own: inbedder compare TEXT TEXT … -q QUESTION\n",
         );
     }
     let mut stdout = anstream::stdout().lock();
@@ -80,6 +81,8 @@ struct View<'a> {
     answers: Vec<&'a str>,
     /// `[text][text]`: cosine similarity.
     similarities: Vec<Vec<f32>>,
+    /// `[text][text]`: the same after the mean of the texts was taken off, which all have in common.
+    centred: Vec<Vec<f32>>,
 }
 
 impl<'a> View<'a> {
@@ -90,25 +93,44 @@ impl<'a> View<'a> {
         texts: usize,
         questions: usize,
     ) -> Self {
+        let dim = output.dim;
         let vector =
-            |text: usize| &output.embeddings[(text * questions + q) * output.dim..][..output.dim];
-        let row = |a: usize| {
-            (0..texts)
-                .map(|b| inbedder::cosine(vector(a), vector(b)))
-                .collect()
-        };
+            |text: usize| output.embeddings[(text * questions + q) * dim..][..dim].to_vec();
+        let vectors: Vec<Vec<f32>> = (0..texts).map(vector).collect();
+        let mean: Vec<f32> = (0..dim)
+            .map(|d| vectors.iter().map(|v| v[d]).sum::<f32>() / texts as f32)
+            .collect();
+        let off = |v: &Vec<f32>| v.iter().zip(&mean).map(|(v, m)| v - m).collect();
         Self {
             question,
             answers: (0..texts)
                 .map(|text| output.answers[text * questions + q].as_str())
                 .collect(),
-            similarities: (0..texts).map(row).collect(),
+            similarities: matrix(&vectors),
+            centred: matrix(&vectors.iter().map(off).collect::<Vec<_>>()),
+        }
+    }
+
+    /// What is shown: vectors of one question crowd together, so with three texts or more the mean is
+    /// taken off.
+    fn shown(&self) -> &[Vec<f32>] {
+        if self.answers.len() > 2 {
+            &self.centred
+        } else {
+            &self.similarities
         }
     }
 }
 
+fn matrix(vectors: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    vectors
+        .iter()
+        .map(|a| vectors.iter().map(|b| inbedder::cosine(a, b)).collect())
+        .collect()
+}
+
 fn as_json(texts: &[String], views: &[View<'_>]) -> String {
-    let view = |view: &View<'_>| json!({"question": view.question, "answers": view.answers, "similarities": view.similarities});
+    let view = |view: &View<'_>| json!({"question": view.question, "answers": view.answers, "similarities": view.similarities, "centred": view.centred});
     let views: Vec<_> = views.iter().map(view).collect();
     format!("{:#}\n", json!({"texts": texts, "questions": views}))
 }
@@ -124,7 +146,8 @@ fn as_tables(texts: &[String], views: &[View<'_>]) -> String {
     let answer_width = answer_width.unwrap_or(0).clamp(6, 32);
     for view in views {
         out.push_str(&format!("{bold}{}{bold:#}\n", view.question));
-        let (least, most) = spread(&view.similarities);
+        let shown = view.shown();
+        let (least, most) = spread(shown);
         for (i, text) in texts.iter().enumerate() {
             let answer = one_line(view.answers[i], answer_width);
             out.push_str(&format!(
@@ -132,7 +155,7 @@ fn as_tables(texts: &[String], views: &[View<'_>]) -> String {
                 i + 1,
                 one_line(text, 44)
             ));
-            for (j, similarity) in view.similarities[i].iter().enumerate() {
+            for (j, similarity) in shown[i].iter().enumerate() {
                 let style = if i == j {
                     Style::new().dimmed()
                 } else {
@@ -157,8 +180,7 @@ fn spread(similarities: &[Vec<f32>]) -> (f32, f32) {
     )
 }
 
-/// From grey (least alike) to green (most alike), relative to what the question's texts span:
-/// vectors of one question crowd together, so absolute values say little.
+/// From grey (least alike) to green (most alike), relative to what the question's texts span.
 fn shade(similarity: f32, least: f32, most: f32) -> Style {
     let at = if most > least {
         (similarity - least) / (most - least)
