@@ -127,43 +127,27 @@ impl PackedMatrix {
 
     /// Packs `panel_width` rows of weights.
     fn pack_panel(&self, rows: &[f32], packed: &mut [u8], scales: &mut [f32]) {
-        let (inputs, group, panel) = (self.inputs, self.format.group(), scales.len());
-        let mut by = vec![0.0; panel];
-        for ((row, scale), by) in rows
-            .chunks_exact(inputs)
-            .zip(scales.iter_mut())
-            .zip(&mut by)
-        {
-            let largest = row.iter().fold(0.0f32, |most, w| most.max(w.abs()));
-            *scale = largest / 127.0;
-            *by = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-        }
-        let weight = |i: usize| {
-            let (step, column, member) = (i / (panel * group), i / group % panel, i % group);
-            let input = step * group + member;
-            (
-                column,
-                if input < inputs {
-                    rows[column * inputs + input]
-                } else {
-                    0.0
-                },
-            )
+        let panel = Panel {
+            rows,
+            inputs: self.inputs,
+            group: self.format.group(),
+            columns: scales.len(),
         };
         match self.format {
-            Format::F32 => store(packed, |i| weight(i).1.to_ne_bytes()),
-            Format::WideBf16 => store(packed, |i| to_bf16(weight(i).1).to_ne_bytes()),
+            Format::F32 => panel.store(packed, |_, w| w.to_ne_bytes()),
+            Format::WideBf16 => panel.store(packed, |_, w| to_bf16(w).to_ne_bytes()),
             #[cfg(target_arch = "x86_64")]
-            Format::NativeBf16 => store(packed, |i| to_bf16(weight(i).1).to_ne_bytes()),
-            Format::BytePairs => store(packed, |i| {
-                let (column, w) = weight(i);
-                ((w * by[column]).round_ties_even() as i8).to_ne_bytes()
-            }),
+            Format::NativeBf16 => panel.store(packed, |_, w| to_bf16(w).to_ne_bytes()),
+            Format::BytePairs => {
+                let by = panel.quantization(scales);
+                panel.store(packed, |column, w| [quantize(w * by[column]) as u8]);
+            }
             #[cfg(target_arch = "x86_64")]
-            Format::NativeBytes => store(packed, |i| {
-                let (column, w) = weight(i);
-                [((w * by[column]).round_ties_even() as i8 as u8) ^ 0x80]
-            }),
+            Format::NativeBytes => {
+                let by = panel.quantization(scales);
+                // 128 too high, as the chip multiplies unsigned by signed bytes.
+                panel.store(packed, |column, w| [quantize(w * by[column]) as u8 ^ 0x80]);
+            }
         }
     }
 
@@ -249,10 +233,51 @@ impl PackedMatrix {
     }
 }
 
-/// Fills `packed` with number after number.
-fn store<const N: usize>(packed: &mut [u8], number: impl Fn(usize) -> [u8; N]) {
-    let (chunks, _) = packed.as_chunks_mut::<N>();
-    for (i, chunk) in chunks.iter_mut().enumerate() {
-        *chunk = number(i);
+/// Rows of weights that become the columns of one panel.
+struct Panel<'a> {
+    /// `[column][input]`.
+    rows: &'a [f32],
+    inputs: usize,
+    group: usize,
+    columns: usize,
+}
+
+impl Panel<'_> {
+    /// Writes the panel as `[step][column][member of group]`, each weight converted to N bytes.
+    fn store<const N: usize>(&self, packed: &mut [u8], convert: impl Fn(usize, f32) -> [u8; N]) {
+        let Self {
+            rows,
+            inputs,
+            group,
+            columns,
+        } = *self;
+        for (step, line) in packed.chunks_exact_mut(columns * group * N).enumerate() {
+            for (column, cell) in line.chunks_exact_mut(group * N).enumerate() {
+                for (member, bytes) in cell.as_chunks_mut::<N>().0.iter_mut().enumerate() {
+                    let input = step * group + member;
+                    let weight = if input < inputs {
+                        rows[column * inputs + input]
+                    } else {
+                        0.0
+                    };
+                    *bytes = convert(column, weight);
+                }
+            }
+        }
     }
+
+    /// Sets each column's scale, and returns what to multiply its weights by.
+    fn quantization(&self, scales: &mut [f32]) -> Vec<f32> {
+        let rows = self.rows.chunks_exact(self.inputs).zip(scales);
+        rows.map(|(row, scale)| {
+            let largest = row.iter().fold(0.0f32, |most, w| most.max(w.abs()));
+            *scale = largest / 127.0;
+            if largest > 0.0 { 127.0 / largest } else { 0.0 }
+        })
+        .collect()
+    }
+}
+
+fn quantize(weight: f32) -> i8 {
+    weight.round_ties_even() as i8
 }

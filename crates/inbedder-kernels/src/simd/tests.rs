@@ -72,7 +72,7 @@ unsafe fn reduce<S: Simd>(x: &[f32], out: &mut [f32]) {
 fn reductions_cover_every_lane() {
     for isa in Isa::available() {
         for lane in 0..16 {
-            let mut x = vec![0.25; 16];
+            let mut x = [0.25; 16];
             x[lane] = 7.5;
             let mut result = [0.0; 3];
             let (x, out) = (&x[..], &mut result[..]);

@@ -179,7 +179,7 @@ fn a_pulled_file_is_whole_and_pulled_once() {
     let path = model.pull(&pip.cache, &()).unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), CONTENT);
     assert!(model.is_present(&pip.cache));
-    assert_eq!(pip.left_behind(), [path.clone()]);
+    assert_eq!(pip.left_behind(), std::slice::from_ref(&path));
     assert_eq!(
         ModelFiles::Gguf(path.clone()).sha256().unwrap(),
         model.sha256
