@@ -14,10 +14,10 @@ const STEP: usize = 4096;
 
 /// Checks every row; counts them and finds the columns beside the text.
 pub(super) fn scan(source: &Source) -> Result<(usize, SchemaRef)> {
-    let mut reader = Reader::open(source, STEP)?;
+    let reader = Reader::open(source, STEP)?;
     let schema = reader.schema.clone();
     let mut rows = 0;
-    while let Some(window) = reader.next() {
+    for window in reader {
         rows += window?.texts.len();
     }
     Ok((rows, schema))
