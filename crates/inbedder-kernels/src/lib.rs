@@ -2,7 +2,7 @@
 //! ranges, norms, rotary embedding. Numbers in, numbers out: nothing here knows a model, a token or
 //! a file, and all `unsafe` arithmetic of the workspace lives here.
 //!
-//! Every kernel is one text over the leaf operations of [`simd`], instantiated for each instruction
+//! Every kernel is one text over the leaf operations of `simd`, instantiated for each instruction
 //! set of the ladder `scalar` → `avx2` → `avx512`; [`Isa`] names the level, found at run time.
 //!
 //! Shapes in the docs: rows are tokens, `k` is the dimension that a product sums over, a panel is

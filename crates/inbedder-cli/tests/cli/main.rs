@@ -4,6 +4,9 @@
 //! `support`: running it; `inputs`: what is read and refused; `outputs`: what is written, and what is
 //! left when writing fails; `commands`: the rest.
 
+// Helpers of tests are test code too, which `allow-unwrap-in-tests` does not see.
+#![allow(clippy::unwrap_used)]
+
 mod commands;
 mod inputs;
 mod outputs;

@@ -1,7 +1,7 @@
 //! Models: the list of families, and loading one into packed weights.
 //!
 //! A family is one file that maps a configuration and tensor names to a [`ModelSpec`], and one line
-//! in [`FAMILIES`]; the forward pass (`forward.rs`) is the same for all.
+//! in `FAMILIES`; the forward pass (`forward.rs`) is the same for all.
 
 mod forward;
 mod llama;
