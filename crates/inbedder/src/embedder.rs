@@ -575,3 +575,6 @@ impl BatchResult {
         output.stats.answer_tokens += self.answer_tokens;
     }
 }
+
+#[cfg(test)]
+mod tests;

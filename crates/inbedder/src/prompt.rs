@@ -186,3 +186,6 @@ impl Chunk {
         self.plain.push_str(text);
     }
 }
+
+#[cfg(test)]
+mod tests;
