@@ -59,18 +59,19 @@ pub fn queries_per_tile(heads: Heads) -> usize {
     (TILE_HEADS / (heads.query / heads.kv)).clamp(1, 24)
 }
 
-/// Replaces the queries by the attention's output.
+/// Replaces the queries by the attention's output over a layer of the cache.
 ///
 /// `rows` holds query rows (already rotated) of `heads.query · heads.dim` floats; only rows named by
 /// `tiles`, which must not share rows, are read and written.
 ///
 /// # Panics
-/// If a tile or span is out of range, or tiles overlap or are not in rising order.
+/// If the layer, a tile or a span is out of range, or tiles overlap or are not in rising order.
 pub fn attention(
     heads: Heads,
     rows: &mut [f32],
     tiles: &[QueryTile],
     cache: &KvCache,
+    layer: usize,
     threads: Threads,
 ) {
     assert!(
@@ -80,6 +81,11 @@ pub fn attention(
     assert!(
         heads.kv == cache.heads && heads.dim == cache.dim,
         "the cache has other heads"
+    );
+    assert!(
+        layer < cache.layers(),
+        "layer {layer} of {}",
+        cache.layers()
     );
     check(heads, rows.len(), tiles, cache);
     let rows = Shared::new(rows);
@@ -92,6 +98,7 @@ pub fn attention(
                 tile: &tiles[item / heads.kv],
                 head: item % heads.kv,
                 cache,
+                layer,
             };
             let scratch = &mut scratch;
             on_level!(cache.isa, attend(job: Job<'_>, scratch: &mut Scratch));
@@ -135,6 +142,7 @@ struct Job<'a> {
     /// Key-value head.
     head: usize,
     cache: &'a KvCache,
+    layer: usize,
 }
 
 /// Buffers of one tile and head; line r belongs to query r / group, head r % group of the group.
@@ -255,7 +263,7 @@ unsafe fn score<S: Simd>(job: Job<'_>, span: &Span, scratch: &mut Scratch) {
                     steps: dim,
                     x: scratch.queries.as_ptr().add(first * dim).cast(),
                     x_stride: 4 * dim,
-                    panel: job.cache.keys(job.head, block).as_ptr().cast(),
+                    panel: job.cache.keys(job.layer, job.head, block).as_ptr().cast(),
                     sums: sums.as_mut_ptr(),
                     sums_stride: width,
                     accumulate: false,
@@ -313,7 +321,8 @@ unsafe fn mix<S: Simd>(job: Job<'_>, span: &Span, scratch: &mut Scratch) {
     let padded = job.heads.dim.next_multiple_of(width);
     let lines = job.lines(span);
     for p in 0..padded / width {
-        let values = &job.cache.values(job.head, p)[span.keys.start * width..span.keys.end * width];
+        let values = &job.cache.values(job.layer, job.head, p)
+            [span.keys.start * width..span.keys.end * width];
         for first in lines.clone().step_by(S::TILE_ROWS) {
             // SAFETY: lines hold `stride` scores, of which the span's columns are a part, and
             // `padded` outputs; `values` holds one panel row per key.

@@ -1,21 +1,22 @@
 //! Buffers that start on a cache line, so that no vector of a packed panel crosses one.
 
-#[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);
 
 /// A fixed-length, zero-initialised buffer of 32-bit words aligned to 64 bytes, seen as floats or
 /// as bytes.
 pub(crate) struct Aligned {
-    lines: Vec<Line>,
+    lines: Box<[Line]>,
     len: usize,
 }
 
 impl Aligned {
-    /// `len` words.
+    /// `len` words. Pages of a large buffer cost nothing until they are written.
     pub(crate) fn zeros(len: usize) -> Self {
+        let lines = Box::<[Line]>::new_zeroed_slice(len.div_ceil(16));
         Self {
-            lines: vec![Line([0.0; 16]); len.div_ceil(16)],
+            // SAFETY: a line is plain floats, and all bits zero is the float zero.
+            lines: unsafe { lines.assume_init() },
             len,
         }
     }

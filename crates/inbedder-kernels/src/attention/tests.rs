@@ -70,16 +70,18 @@ fn run(
     values: &[f32],
 ) -> Vec<f32> {
     let kv_width = heads.kv * heads.dim;
-    let mut cache = KvCache::new(isa, keys.len() / kv_width, heads.kv, heads.dim);
+    let mut cache = KvCache::new(isa, 2, keys.len() / kv_width, heads.kv, heads.dim);
     for (row, (k, v)) in keys
         .chunks(kv_width)
         .zip(values.chunks(kv_width))
         .enumerate()
     {
-        cache.write(row, k, v);
+        // Another layer's rows must not be seen.
+        cache.write(0, row, v, k);
+        cache.write(1, row, k, v);
     }
     let mut out = rows.to_vec();
-    attention(heads, &mut out, tiles, &cache, Threads::Pool);
+    attention(heads, &mut out, tiles, &cache, 1, Threads::Pool);
     out
 }
 

@@ -35,8 +35,8 @@ pub(crate) type KeepGoing<'a> = &'a (dyn Fn() -> bool + Sync);
 pub(crate) struct Forward<'a> {
     model: &'a Model,
     threads: Threads,
-    /// One per layer when more rows will follow, else a single one for all layers.
-    caches: Vec<KvCache>,
+    /// All layers when more rows will follow, else a single one that the layers take in turn.
+    cache: KvCache,
     keep_going: KeepGoing<'a>,
 }
 
@@ -63,11 +63,10 @@ impl<'a> Forward<'a> {
     ) -> Self {
         let heads = model.spec.heads;
         let layers = if decode { model.spec.layers } else { 1 };
-        let cache = |_| KvCache::new(model.isa, rows, heads.kv, heads.dim);
         Self {
             model,
             threads,
-            caches: (0..layers).map(cache).collect(),
+            cache: KvCache::new(model.isa, layers, rows, heads.kv, heads.dim),
             keep_going,
         }
     }
@@ -121,6 +120,11 @@ impl<'a> Forward<'a> {
         Ok(states)
     }
 
+    /// The layer of the cache that a layer of the model uses.
+    fn cached(&self, layer: usize) -> usize {
+        layer.min(self.cache.layers() - 1)
+    }
+
     /// Keys and values of all new rows, rotated, into the layer's cache.
     fn key_value(
         &mut self,
@@ -136,7 +140,7 @@ impl<'a> Forward<'a> {
             model.spec.hidden,
             model.spec.heads.kv * model.spec.heads.dim,
         );
-        let i = i.min(self.caches.len() - 1);
+        let i = self.cached(i);
         for block in blocks(x.len() / hidden) {
             let from = &x[block.start * hidden..block.end * hidden];
             let normed = norm(model, from, &layer.attention_norm, &mut scratch.normed);
@@ -153,7 +157,7 @@ impl<'a> Forward<'a> {
                 let (keys, values) = key_value.split_at_mut(kv);
                 let (cos, sin) = model.rotary.at(plan.position(first + row));
                 rotate(model.isa, keys, cos, sin);
-                self.caches[i].write(first + row, keys, values);
+                self.cache.write(i, first + row, keys, values);
             }
         }
     }
@@ -184,8 +188,8 @@ impl<'a> Forward<'a> {
             }
         }
         let tiles: Vec<QueryTile> = plan.tiles(rows, queries_per_tile(heads));
-        let cache = &self.caches[i.min(self.caches.len() - 1)];
-        attention(heads, &mut queries, &tiles, cache, self.threads);
+        let i = self.cached(i);
+        attention(heads, &mut queries, &tiles, &self.cache, i, self.threads);
         for block in blocks(rows.len()) {
             let mixed = Rows::new(&queries[block.start * width..], block.len(), width);
             let x = &mut x[block.start * hidden..block.end * hidden];

@@ -78,8 +78,10 @@ impl Model {
         let layers = (0..spec.layers)
             .map(|layer| loader.layer(layer))
             .collect::<Result<_>>()?;
+        let final_norm = loader.vector(names.final_norm, spec.hidden, "weight")?;
+        weights.release();
         Ok(Self {
-            final_norm: loader.vector(names.final_norm, spec.hidden, "weight")?,
+            final_norm,
             rotary: RotaryTable::new(&spec, positions),
             layers,
             embedding,
@@ -99,6 +101,7 @@ impl Model {
         let (rows, inputs) = (self.spec.vocabulary, self.spec.hidden);
         let read = |row: usize, out: &mut [f32]| self.head_rows.view().read_rows(row..row + 1, out);
         let packed = PackedMatrix::pack(self.isa, self.precision, rows, inputs, read)?;
+        self.head_rows.weights().release();
         Ok(self.head.get_or_init(|| packed))
     }
 }

@@ -57,6 +57,18 @@ impl MappedFile {
         })
     }
 
+    /// Gives the pages read so far back to the system; they are read from the file again when they
+    /// are needed. A wish: where it cannot be had, nothing is lost but the memory.
+    pub fn release(&self) {
+        #[cfg(unix)]
+        // SAFETY: dropping pages of a private read-only mapping of a file loses nothing: the next
+        // access reads the same bytes from the file, under the conditions stated in `open`.
+        let _ = unsafe {
+            self.map
+                .unchecked_advise(memmap2::UncheckedAdvice::DontNeed)
+        };
+    }
+
     /// The file that is mapped.
     pub fn path(&self) -> &Path {
         &self.path

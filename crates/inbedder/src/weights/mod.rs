@@ -152,6 +152,12 @@ impl Weights {
         })
     }
 
+    /// Gives the files' pages back to the system until they are read again: for after packing, when
+    /// the numbers would otherwise be in memory twice.
+    pub fn release(&self) {
+        self.files.iter().for_each(MappedFile::release);
+    }
+
     /// The files, in the order they were given.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(MappedFile::path)
@@ -326,6 +332,11 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    /// All tensors of the checkpoint that this one is part of.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
     /// The tensor by reference.
     pub fn view(&self) -> TensorView<'_> {
         self.weights
