@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Ask(AskArgs),
     /// Embed every text under every question
     Embed(EmbedArgs),
+    /// Join the outputs of embed --shard
+    Merge(MergeArgs),
     /// List the built-in models, or fetch one
     Models(ModelsArgs),
     /// Print completions for a shell
@@ -44,7 +46,7 @@ impl Cli {
             Command::Compare(args) => &args.run,
             Command::Ask(args) => &args.run,
             Command::Embed(args) => &args.run,
-            Command::Models(_) | Command::Completions(_) => return 0,
+            Command::Merge(_) | Command::Models(_) | Command::Completions(_) => return 0,
         };
         i8::from(run.verbose) - i8::from(run.quiet)
     }
@@ -99,7 +101,8 @@ pub(crate) enum AnswerFormat {
 Examples:
   inbedder embed reviews.jsonl -q \"How does the writer feel?\" -o feelings.parquet --answers
   inbedder embed news.csv.gz --text-field body -q \"Where?\" -q \"Topic?\" -o news.npy
-  inbedder embed texts.txt -q \"What is it about?\" -o out.safetensors --layer 24 --limit 1000")]
+  inbedder embed texts.txt -q \"What is it about?\" -o out.safetensors --layer 24 --limit 1000
+  inbedder embed millions.jsonl.zst -q \"Topic?\" -o out.parquet --resume --on-error skip")]
 pub(crate) struct EmbedArgs {
     #[command(flatten)]
     pub(crate) input: InputArgs,
@@ -112,8 +115,78 @@ pub(crate) struct EmbedArgs {
     /// Replace an output that exists
     #[arg(long)]
     pub(crate) force: bool,
+    /// Keep finished parts in OUT.parts: stopped at any moment, the same command goes on from there
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Embed part I of N, every N-th text; `inbedder merge` joins the outputs
+    #[arg(long, value_name = "I/N")]
+    pub(crate) shard: Option<Shard>,
+    /// What to do about a text that cannot be read: skip writes it to OUT.errors.jsonl
+    #[arg(long, value_enum, default_value_t = OnError::Stop)]
+    pub(crate) on_error: OnError,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnError {
+    Stop,
+    Skip,
+}
+
+/// Part `index` (from 1) of `count`: texts `index - 1`, `index - 1 + count`, ….
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shard {
+    pub(crate) index: usize,
+    pub(crate) count: usize,
+}
+
+impl Shard {
+    /// Whether the text with this number, from 0, is in it.
+    pub(crate) fn takes(self, text: usize) -> bool {
+        text % self.count == self.index - 1
+    }
+}
+
+impl std::str::FromStr for Shard {
+    type Err = String;
+
+    /// # Errors
+    /// Anything but two numbers `I/N` with 1 ≤ I ≤ N.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.split_once('/').and_then(|(index, count)| {
+            Some((index.parse::<usize>().ok()?, count.parse::<usize>().ok()?))
+        });
+        match numbers {
+            Some((index, count)) if (1..=count).contains(&index) => Ok(Self { index, count }),
+            _ => Err("expected I/N with 1 ≤ I ≤ N, as in 2/3".to_string()),
+        }
+    }
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.index, self.count)
+    }
+}
+
+/// Rows come back in the order of the input. Every part must be there once, and be of the same job.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  inbedder embed all.jsonl -q \"Topic?\" -o part1.parquet --shard 1/2
+  inbedder embed all.jsonl -q \"Topic?\" -o part2.parquet --shard 2/2
+  inbedder merge part1.parquet part2.parquet -o all.parquet")]
+pub(crate) struct MergeArgs {
+    /// Outputs of embed --shard, in any order (.parquet, .jsonl)
+    #[arg(required = true)]
+    pub(crate) parts: Vec<PathBuf>,
+    /// Output file, of the same format
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Replace an output that exists
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -16,6 +16,14 @@ pub(crate) enum Error {
         line: u64,
         problem: String,
     },
+    /// A row of an input that is no text; rows behind it can still be read.
+    #[error("{}{problem}", place(path, *line))]
+    Row {
+        path: PathBuf,
+        /// Line (or row) from 1.
+        line: u64,
+        problem: String,
+    },
     /// An output that cannot be written.
     #[error("{path}: {problem}", path = path.display())]
     Output { path: PathBuf, problem: String },
@@ -47,6 +55,14 @@ impl Error {
         }
     }
 
+    pub(crate) fn row(path: &Path, line: u64, problem: impl ToString) -> Self {
+        Self::Row {
+            path: path.to_path_buf(),
+            line,
+            problem: problem.to_string(),
+        }
+    }
+
     pub(crate) fn output(path: &Path, problem: impl ToString) -> Self {
         Self::Output {
             path: path.to_path_buf(),
@@ -65,7 +81,7 @@ impl Error {
     pub(crate) fn exit_status(&self) -> u8 {
         use inbedder::Error as Library;
         match self {
-            Self::Usage(_) | Self::Input { .. } | Self::Output { .. } => 2,
+            Self::Usage(_) | Self::Input { .. } | Self::Row { .. } | Self::Output { .. } => 2,
             Self::Write { .. } | Self::Stdout(_) => 1,
             Self::Interrupted | Self::Library(Library::Interrupted) => 130,
             Self::Library(

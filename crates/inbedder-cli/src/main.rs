@@ -9,6 +9,7 @@ mod commands;
 mod error;
 mod input;
 mod output;
+mod parts;
 mod progress;
 
 use args::{Cli, Command};
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => commands::compare::run(args),
         Command::Ask(args) => commands::ask::run(args),
         Command::Embed(args) => commands::embed::run(args),
+        Command::Merge(args) => commands::merge::run(args),
         Command::Models(args) => commands::models::run(args),
         Command::Completions(args) => commands::completions::run(args),
     };

@@ -86,6 +86,12 @@ impl Bar {
         }
     }
 
+    /// Texts that were done before.
+    pub(crate) fn skip(&self, texts: usize) {
+        self.bar.inc(texts as u64);
+        self.bar.reset_eta();
+    }
+
     /// Ends the bar and says what was done.
     pub(crate) fn finish(&self, what: &str, stats: &Stats) {
         self.bar.finish_and_clear();

@@ -86,7 +86,7 @@ pub struct Output {
 }
 
 /// Counts, which add up over calls.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Stats {
     /// Texts.
     pub texts: usize,

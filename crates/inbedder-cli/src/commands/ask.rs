@@ -13,7 +13,7 @@ pub(crate) fn run(args: &AskArgs) -> Result<()> {
     let mut request = args.run.request(some_questions(&args.run)?);
     request.readout = None;
     request.answer_tokens = Some(args.run.max_new_tokens);
-    let input = Input::open(&args.input)?;
+    let input = Input::open(&args.input, None, None)?;
     let embedder = load(&args.run, &request)?;
     let terminal = std::io::stdout().is_terminal();
     let format = args.format.unwrap_or(if terminal {
@@ -27,6 +27,7 @@ pub(crate) fn run(args: &AskArgs) -> Result<()> {
         &input,
         &request,
         args.run.quiet,
+        None,
         |window, output| {
             let text = match format {
                 AnswerFormat::Table => table(window, output, &request.questions),

@@ -4,17 +4,20 @@ pub(crate) mod ask;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod embed;
+pub(crate) mod merge;
 pub(crate) mod models;
 
 use crate::args::RunArgs;
 use crate::error::{Error, Result};
 use crate::input::{Input, Window};
+use crate::parts::Parts;
 use crate::progress::{Bar, FetchBar, catch_interrupts};
 use inbedder::{Embedder, LoadOptions, Output, Request, Stats};
 use std::time::Instant;
 
-/// Prompts that are asked at a time: enough for long batches, little enough to hold.
-const WINDOW: usize = 4096;
+/// Prompts that are asked at a time: enough for long batches, little enough to hold, and to lose
+/// when a job is stopped.
+const WINDOW: usize = 1024;
 
 /// The questions of `-q` and `--questions-file`.
 fn questions(args: &RunArgs) -> Result<Vec<String>> {
@@ -80,19 +83,37 @@ fn load(args: &RunArgs, request: &Request) -> Result<Embedder> {
     Ok(embedder)
 }
 
-/// Runs an input window by window.
+/// Runs an input window by window; windows that are among the finished parts are not run again.
 fn each_window(
     embedder: &Embedder,
     input: &Input,
     request: &Request,
     quiet: bool,
+    parts: Option<&Parts>,
     mut take: impl FnMut(&Window, &Output) -> Result<()>,
 ) -> Result<()> {
     let bar = Bar::new(input.rows as u64, quiet);
     let mut stats = Stats::default();
-    for window in input.windows((WINDOW / request.questions.len()).max(1))? {
+    let windows = input.windows((WINDOW / request.questions.len()).max(1))?;
+    for (number, window) in windows.enumerate() {
         let window = window?;
-        let output = embedder.run(&window.texts, request, &bar)?;
+        let output = match parts
+            .map(|parts| parts.load(number, &window))
+            .transpose()?
+            .flatten()
+        {
+            Some(output) => {
+                bar.skip(window.texts.len());
+                output
+            }
+            None => {
+                let output = embedder.run(&window.texts, request, &bar)?;
+                if let Some(parts) = parts {
+                    parts.save(number, &window, &output)?;
+                }
+                output
+            }
+        };
         stats += output.stats;
         take(&window, &output)?;
     }

@@ -9,13 +9,16 @@ mod columns;
 mod compression;
 mod parquet;
 mod records;
+mod rejects;
 
-use crate::args::{InputArgs, InputFormat};
+use crate::args::{InputArgs, InputFormat, Shard};
 use crate::error::{Error, Result};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use columns::Inference;
 pub(crate) use columns::JSON;
+pub(crate) use rejects::Rejects;
+use std::cell::RefCell;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -46,15 +49,24 @@ pub(super) struct Source {
     pub(super) limit: usize,
     /// Removed when dropped.
     _spool: Option<tempfile::NamedTempFile>,
+    /// Takes the rows that cannot be read; without it the first of them is the end.
+    rejects: Option<RefCell<Rejects>>,
+    /// Only these of the texts.
+    shard: Option<Shard>,
 }
 
 impl Input {
-    /// Opens and checks an input.
+    /// Opens and checks an input. With `rejects`, rows that cannot be read are
+    /// passed over; with `shard`, only its texts are there.
     ///
     /// # Errors
     /// A file that is missing, empty or damaged, or a row that cannot be read, by name and line.
-    pub(crate) fn open(args: &InputArgs) -> Result<Self> {
-        let source = Source::open(args)?;
+    pub(crate) fn open(
+        args: &InputArgs,
+        rejects: Option<Rejects>,
+        shard: Option<Shard>,
+    ) -> Result<Self> {
+        let source = Source::open(args, rejects, shard)?;
         let (rows, carried) = match source.format {
             InputFormat::Parquet => parquet::scan(&source)?,
             _ => {
@@ -66,6 +78,9 @@ impl Input {
                 (rows, inference.schema())
             }
         };
+        if let Some(rejects) = &source.rejects {
+            rejects.borrow_mut().close();
+        }
         if rows == 0 {
             return Err(Error::input(&source.name, 0, "there is no text in it"));
         }
@@ -74,6 +89,17 @@ impl Input {
             rows,
             carried,
         })
+    }
+
+    /// Gives the file of rows that could not be read its name, if there are any.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub(crate) fn keep_rejects(&self) -> Result<()> {
+        match &self.source.rejects {
+            Some(rejects) => rejects.borrow_mut().keep(),
+            None => Ok(()),
+        }
     }
 
     /// The name that the text's column has in an output.
@@ -102,7 +128,7 @@ impl Input {
 }
 
 impl Source {
-    fn open(args: &InputArgs) -> Result<Self> {
+    fn open(args: &InputArgs, rejects: Option<Rejects>, shard: Option<Shard>) -> Result<Self> {
         let name = args.input.clone();
         let (path, spool) = if name == Path::new("-") {
             let spool = compression::spool()?;
@@ -133,7 +159,25 @@ impl Source {
             text_field: args.text_field.clone(),
             limit: args.limit.unwrap_or(usize::MAX),
             _spool: spool,
+            rejects: rejects.map(RefCell::new),
+            shard,
         })
+    }
+
+    /// Whether a row is to be passed over; it is written down then.
+    fn rejected(&self, error: &Error) -> bool {
+        match (&self.rejects, error) {
+            (Some(rejects), Error::Row { line, problem, .. }) => {
+                rejects.borrow_mut().add(*line, problem);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the text with this number, from 0, is wanted.
+    fn takes(&self, text: usize) -> bool {
+        self.shard.is_none_or(|shard| shard.takes(text))
     }
 
     fn file(&self) -> Result<File> {
@@ -174,17 +218,9 @@ pub(super) fn output_name(name: &str) -> String {
     }
 }
 
-/// The error for a row without the text's column.
-pub(super) fn no_field<'a>(
-    source: &Source,
-    line: u64,
-    present: impl Iterator<Item = &'a str>,
-) -> Error {
+/// What to say of a row without the text's column.
+fn missing<'a>(source: &Source, present: impl Iterator<Item = &'a str>) -> String {
     let present = present.collect::<Vec<_>>().join(", ");
     let field = &source.text_field;
-    Error::input(
-        &source.name,
-        line,
-        format!("no field {field:?}; there are: {present}. Choose with --text-field"),
-    )
+    format!("no field {field:?}; there are: {present}. Choose with --text-field")
 }

@@ -1,9 +1,9 @@
 //! Rows of parquet files; columns keep their types.
 
-use super::{Source, Window, no_field, output_name};
+use super::{Source, Window, missing, output_name};
 use crate::error::{Error, Result};
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, RecordBatch, RecordBatchOptions};
+use arrow_array::{Array, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,7 +36,9 @@ struct Reader<'a> {
     /// Columns beside the text.
     schema: SchemaRef,
     text: usize,
+    /// Rows and, of these, texts so far.
     row: usize,
+    texts: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -48,11 +50,8 @@ impl<'a> Reader<'a> {
         })?;
         let schema = Arc::clone(builder.schema());
         let Some((text, field)) = schema.column_with_name(&source.text_field) else {
-            return Err(no_field(
-                source,
-                0,
-                schema.fields().iter().map(|field| field.name().as_str()),
-            ));
+            let present = schema.fields().iter().map(|field| field.name().as_str());
+            return Err(Error::input(&source.name, 0, missing(source, present)));
         };
         if !matches!(
             field.data_type(),
@@ -82,23 +81,19 @@ impl<'a> Reader<'a> {
             schema: carried,
             text,
             row: 0,
+            texts: 0,
         })
     }
 
     fn window(&mut self, batch: &RecordBatch) -> Result<Window> {
+        let batch = &self.readable(batch)?;
         let column = batch.column(self.text);
-        let failed =
-            |row: usize, problem: &str| Error::input(&self.source.name, row as u64, problem);
         let value = |i: usize| match column.data_type() {
             DataType::LargeUtf8 => column.as_string::<i64>().value(i).to_string(),
             DataType::Utf8View => column.as_string_view().value(i).to_string(),
             _ => column.as_string::<i32>().value(i).to_string(),
         };
-        if let Some(i) = (0..column.len()).find(|i| column.is_null(*i)) {
-            return Err(failed(self.row + i + 1, "the text is null in this row"));
-        }
         let texts = (0..column.len()).map(value).collect();
-        self.row += column.len();
         let others = batch
             .columns()
             .iter()
@@ -108,8 +103,28 @@ impl<'a> Reader<'a> {
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let carried =
             RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
-                .map_err(|cause| failed(0, &cause.to_string()))?;
+                .map_err(|cause| Error::input(&self.source.name, 0, cause))?;
         Ok(Window { texts, carried })
+    }
+
+    /// The rows that have a text and are wanted.
+    fn readable(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let column = batch.column(self.text);
+        let first = self.row as u64 + 1;
+        self.row += column.len();
+        for i in (0..column.len()).filter(|i| column.is_null(*i)) {
+            let error = Error::row(&self.source.name, first + i as u64, "the text is null");
+            if !self.source.rejected(&error) {
+                return Err(error);
+            }
+        }
+        let mut wanted = Vec::with_capacity(column.len());
+        for i in 0..column.len() {
+            wanted.push(column.is_valid(i) && self.source.takes(self.texts));
+            self.texts += usize::from(column.is_valid(i));
+        }
+        arrow_select::filter::filter_record_batch(batch, &BooleanArray::from(wanted))
+            .map_err(|cause| Error::input(&self.source.name, 0, cause))
     }
 }
 

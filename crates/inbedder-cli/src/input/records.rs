@@ -1,6 +1,6 @@
 //! Rows of line-based formats: text, JSON lines, CSV and TSV.
 
-use super::{Source, compression, no_field, output_name};
+use super::{Source, compression, missing, output_name};
 use crate::args::InputFormat;
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
@@ -38,7 +38,15 @@ pub(super) fn read(source: &Source) -> Result<Records<'_>> {
             }))
         }
     };
-    Ok(Box::new(records.take(source.limit)))
+    let records = records.filter(|record| match record {
+        Err(error) => !source.rejected(error),
+        Ok(_) => true,
+    });
+    let wanted = records
+        .take(source.limit)
+        .enumerate()
+        .filter(|(number, record)| record.is_err() || source.takes(*number));
+    Ok(Box::new(wanted.map(|(_, record)| record)))
 }
 
 /// Lines with their numbers; blank ones are passed over.
@@ -56,7 +64,7 @@ fn lines(
                 Ok(Some(line)) => return Some(Ok((number, line))),
                 Ok(None) => ended = true,
                 Err(error) => {
-                    ended = true;
+                    ended = !matches!(error, Error::Row { .. });
                     return Some(Err(error));
                 }
             }
@@ -87,10 +95,8 @@ fn line(source: &Source, reader: &mut dyn BufRead, number: u64) -> Result<Option
         bytes.pop();
     }
     let line = String::from_utf8(bytes).map_err(|cause| {
-        failed(format!(
-            "is not UTF-8 (byte {})",
-            cause.utf8_error().valid_up_to() + 1
-        ))
+        let byte = cause.utf8_error().valid_up_to() + 1;
+        Error::row(&source.name, number, format!("is not UTF-8 (byte {byte})"))
     })?;
     let unmarked = if number == 1 {
         line.strip_prefix('\u{feff}').map(str::to_string)
@@ -101,14 +107,15 @@ fn line(source: &Source, reader: &mut dyn BufRead, number: u64) -> Result<Option
 }
 
 fn json(source: &Source, number: u64, line: &str) -> Result<Record> {
-    let failed = |problem: String| Error::input(&source.name, number, problem);
+    let failed = |problem: String| Error::row(&source.name, number, problem);
     let value: Value = serde_json::from_str(line)
         .map_err(|cause| failed(format!("broken JSON at column {}: {cause}", cause.column())))?;
     let Value::Object(fields) = value else {
         return Err(failed("is JSON, but no object with fields".to_string()));
     };
     let Some(text) = fields.get(&source.text_field) else {
-        return Err(no_field(source, number, fields.keys().map(String::as_str)));
+        let present = fields.keys().map(String::as_str);
+        return Err(failed(missing(source, present)));
     };
     let Value::String(text) = text else {
         return Err(failed(format!(
@@ -152,7 +159,8 @@ fn csv(source: &Source, reader: Box<dyn BufRead>, delimiter: u8) -> Result<Recor
         ));
     }
     let Some(text_column) = names.iter().position(|name| *name == source.text_field) else {
-        return Err(no_field(source, 1, names.iter().map(String::as_str)));
+        let problem = missing(source, names.iter().map(String::as_str));
+        return Err(Error::input(&source.name, 1, problem));
     };
     Ok(Box::new(reader.into_records().map(move |row| {
         let row = row.map_err(|cause| csv_error(source, &cause, 0))?;
@@ -173,17 +181,21 @@ fn csv(source: &Source, reader: Box<dyn BufRead>, delimiter: u8) -> Result<Recor
 fn csv_error(source: &Source, error: &::csv::Error, line: u64) -> Error {
     use ::csv::ErrorKind;
     let at = error.position().map_or(line, ::csv::Position::line);
-    let problem = match error.kind() {
+    match error.kind() {
         ErrorKind::UnequalLengths {
             expected_len, len, ..
         } => {
-            format!("has {len} columns, the header has {expected_len}")
+            let problem = format!("has {len} columns, the header has {expected_len}");
+            Error::row(&source.name, at, problem)
         }
-        ErrorKind::Utf8 { err, .. } => format!("column {} is not UTF-8", err.field() + 1),
+        ErrorKind::Utf8 { err, .. } => {
+            let problem = format!("column {} is not UTF-8", err.field() + 1);
+            Error::row(&source.name, at, problem)
+        }
         ErrorKind::Io(cause) => {
-            format!("cannot be read on: {cause}; the file is cut off or damaged")
+            let problem = format!("cannot be read on: {cause}; the file is cut off or damaged");
+            Error::input(&source.name, at, problem)
         }
-        _ => error.to_string(),
-    };
-    Error::input(&source.name, at, problem)
+        _ => Error::input(&source.name, at, error),
+    }
 }

@@ -1,14 +1,15 @@
 //! JSON lines: an object per text and question. The metadata goes to `OUT.meta.json`.
 
 use super::rows::carried;
-use super::{Plan, Unfinished, Writer};
+use super::{OTHER_ROWS, Pairs, Plan, Unfinished, Writer, as_text, questions};
 use crate::error::{Error, Result};
 use crate::input::Window;
+use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
 pub(super) struct JsonlWriter {
     target: Unfinished,
@@ -27,19 +28,7 @@ enum Encoder {
 impl JsonlWriter {
     pub(super) fn new(target: Unfinished, plan: &Plan<'_>) -> Result<Self> {
         let failed = |cause| Error::write(&target.path, cause);
-        let file = target.file.as_file().try_clone().map_err(failed)?;
-        let encoder = match target
-            .path
-            .extension()
-            .and_then(|extension| extension.to_str())
-        {
-            Some("gz") => Encoder::Gzip(Box::new(GzEncoder::new(
-                file,
-                flate2::Compression::default(),
-            ))),
-            Some("zst") => Encoder::Zstd(Box::new(zstd::Encoder::new(file, 3).map_err(failed)?)),
-            _ => Encoder::Plain(BufWriter::new(file)),
-        };
+        let encoder = Encoder::new(&target).map_err(failed)?;
         let metadata =
             serde_json::to_string_pretty(&plan.metadata).map_err(|cause| failed(cause.into()))?;
         Ok(Self {
@@ -50,14 +39,114 @@ impl JsonlWriter {
             text_field: plan.text_field.to_string(),
         })
     }
+}
 
-    fn encode(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        match &mut self.encoder {
-            Encoder::Plain(writer) => writer.write_all(bytes),
-            Encoder::Gzip(writer) => writer.write_all(bytes),
-            Encoder::Zstd(writer) => writer.write_all(bytes),
+impl Encoder {
+    /// Compresses as the target's name says.
+    fn new(target: &Unfinished) -> std::io::Result<Self> {
+        let file = target.file.as_file().try_clone()?;
+        let extension = target.path.extension().and_then(|end| end.to_str());
+        Ok(match extension {
+            Some("gz") => {
+                let level = flate2::Compression::default();
+                Self::Gzip(Box::new(GzEncoder::new(file, level)))
+            }
+            Some("zst") => Self::Zstd(Box::new(zstd::Encoder::new(file, 3)?)),
+            _ => Self::Plain(BufWriter::new(file)),
+        })
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match self {
+            Self::Plain(writer) => writer.write_all(bytes),
+            Self::Gzip(writer) => writer.write_all(bytes),
+            Self::Zstd(writer) => writer.write_all(bytes),
         }
     }
+
+    /// Ends the lines, then gives metadata and lines their names.
+    fn finish(self, target: Unfinished, metadata: &str) -> Result<()> {
+        let path = target.path.clone();
+        let failed = |cause| Error::write(&path, cause);
+        match self {
+            Self::Plain(mut writer) => writer.flush().map_err(failed)?,
+            Self::Gzip(writer) => drop(writer.finish().map_err(failed)?),
+            Self::Zstd(writer) => drop(writer.finish().map_err(failed)?),
+        }
+        let mut file = Unfinished::new(&sidecar(&path))?;
+        file.file.write_all(metadata.as_bytes()).map_err(failed)?;
+        file.persist()?;
+        target.persist()
+    }
+}
+
+/// Where the metadata stands.
+fn sidecar(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".meta.json");
+    PathBuf::from(name)
+}
+
+/// The metadata of an output, values as text.
+pub(crate) fn metadata(path: &Path) -> Result<Pairs> {
+    let sidecar = sidecar(path);
+    let text = std::fs::read(&sidecar).map_err(|cause| Error::input(&sidecar, 0, cause))?;
+    let fields: serde_json::Map<String, Value> =
+        serde_json::from_slice(&text).map_err(|cause| Error::input(&sidecar, 0, cause))?;
+    Ok(fields
+        .into_iter()
+        .map(|(name, value)| (name, as_text(value)))
+        .collect())
+}
+
+/// Joins outputs whose texts were dealt out in turn.
+pub(crate) fn merge(parts: &[PathBuf], first: &Pairs, target: Unfinished) -> Result<()> {
+    let failed = |cause| Error::write(&target.path, cause);
+    let questions = questions(first);
+    let mut encoder = Encoder::new(&target).map_err(failed)?;
+    let mut readers = Vec::new();
+    for part in parts {
+        readers.push(open(part)?);
+    }
+    // The part in whose turn a text was missing: all later turns must be without a text too.
+    let mut ended: Option<usize> = None;
+    for turn in 0.. {
+        let part = turn % parts.len();
+        if ended.is_some_and(|at| turn - at >= parts.len()) {
+            break;
+        }
+        let mut text = Vec::new();
+        for _ in 0..questions {
+            let read = readers[part].read_until(b'\n', &mut text);
+            read.map_err(|cause| Error::input(&parts[part], 0, cause))?;
+        }
+        let lines = text.iter().filter(|byte| **byte == b'\n').count();
+        if lines != 0 && lines != questions || lines > 0 && ended.is_some() {
+            return Err(Error::input(&parts[part], 0, OTHER_ROWS));
+        }
+        if lines == 0 {
+            ended = ended.or(Some(turn));
+        }
+        encoder.write_all(&text).map_err(failed)?;
+    }
+    let whole = std::fs::read(sidecar(&parts[0])).unwrap_or_default();
+    let mut whole: Value = serde_json::from_slice(&whole).unwrap_or_default();
+    whole["shard"] = Value::Null;
+    let metadata = serde_json::to_string_pretty(&whole).map_err(|cause| failed(cause.into()))?;
+    encoder.finish(target, &metadata)
+}
+
+fn open(path: &Path) -> Result<Box<dyn BufRead>> {
+    let failed = |cause| Error::input(path, 0, cause);
+    let file = BufReader::new(File::open(path).map_err(failed)?);
+    Ok(match path.extension().and_then(|end| end.to_str()) {
+        Some("gz") => Box::new(BufReader::new(MultiGzDecoder::new(file))),
+        Some("zst") => {
+            let decoder = zstd::Decoder::with_buffer(file).map_err(failed)?;
+            Box::new(BufReader::new(decoder))
+        }
+        _ => Box::new(file),
+    })
 }
 
 impl Writer for JsonlWriter {
@@ -87,26 +176,13 @@ impl Writer for JsonlWriter {
                 i += 1;
             }
         }
-        self.encode(&lines)
+        self.encoder
+            .write_all(&lines)
             .map_err(|cause| Error::write(&self.target.path, cause))
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
-        let path = self.target.path.clone();
-        let failed = |cause| Error::write(&path, cause);
-        match self.encoder {
-            Encoder::Plain(mut writer) => writer.flush().map_err(failed)?,
-            Encoder::Gzip(writer) => drop(writer.finish().map_err(failed)?),
-            Encoder::Zstd(writer) => drop(writer.finish().map_err(failed)?),
-        }
-        let mut sidecar = path.clone().into_os_string();
-        sidecar.push(".meta.json");
-        let mut file = Unfinished::new(&PathBuf::from(sidecar))?;
-        file.file
-            .write_all(self.metadata.as_bytes())
-            .map_err(failed)?;
-        file.persist()?;
-        self.target.persist()
+        self.encoder.finish(self.target, &self.metadata)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Outputs: a format per file, each written to a temporary name in the target folder and renamed
 //! when it is whole. Until then, whatever happens, nothing stands under the final name.
 
-mod jsonl;
+pub(crate) mod jsonl;
 mod npy;
-mod parquet;
+pub(crate) mod parquet;
 mod rows;
 
 pub(crate) use rows::carried;
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::input::Window;
 use inbedder::{Embedder, Request};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
@@ -45,6 +46,8 @@ pub(crate) struct Metadata {
     pub(crate) precision: String,
     pub(crate) instruction_set: String,
     pub(crate) dim: usize,
+    /// `2/3`: the second of three parts of a job.
+    pub(crate) shard: Option<String>,
     pub(crate) version: String,
 }
 
@@ -67,6 +70,7 @@ impl Metadata {
             precision: info.precision.clone(),
             instruction_set: info.instruction_set.clone(),
             dim: info.hidden_size,
+            shard: None,
             version: env!("CARGO_PKG_VERSION").to_string(),
         })
     }
@@ -75,16 +79,33 @@ impl Metadata {
     pub(crate) fn pairs(&self) -> Vec<(String, String)> {
         let value = serde_json::to_value(self).unwrap_or_default();
         let fields = value.as_object().cloned().unwrap_or_default();
-        let text = |value: serde_json::Value| match value {
-            serde_json::Value::String(text) => text,
-            other => other.to_string(),
-        };
         fields
             .into_iter()
-            .map(|(name, value)| (name, text(value)))
+            .map(|(name, value)| (name, as_text(value)))
             .collect()
     }
 }
+
+/// What an output says of itself: its metadata, values as text.
+pub(crate) type Pairs = BTreeMap<String, String>;
+
+/// A string as it is, everything else as JSON.
+fn as_text(value: serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+/// Questions that an output's metadata names: its rows per text.
+fn questions(metadata: &Pairs) -> usize {
+    let instructions = metadata.get("instructions").map_or("", String::as_str);
+    serde_json::from_str::<Vec<String>>(instructions).map_or(1, |list| list.len().max(1))
+}
+
+/// What is wrong with a part whose rows do not fit the others'.
+const OTHER_ROWS: &str =
+    "has more or fewer rows than the parts beside it: it is not of the same job";
 
 /// A format's writer.
 pub(crate) trait Writer {
@@ -94,8 +115,9 @@ pub(crate) trait Writer {
     fn finish(self: Box<Self>) -> Result<()>;
 }
 
+/// A format, by its extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub(crate) enum Format {
     Parquet,
     Jsonl,
     Npy,
@@ -106,7 +128,7 @@ enum Format {
 #[derive(Debug)]
 pub(crate) struct Target {
     path: PathBuf,
-    format: Format,
+    pub(crate) format: Format,
 }
 
 impl Target {
@@ -156,9 +178,17 @@ impl Target {
         })
     }
 
-    /// Begins the file.
-    pub(crate) fn create(self, plan: &Plan<'_>) -> Result<Box<dyn Writer>> {
-        let file = Unfinished::new(&self.path)?;
+    /// Begins the file; until it is whole it lies in `folder`, else beside its final name.
+    pub(crate) fn begin(&self, folder: Option<&Path>) -> Result<Unfinished> {
+        match folder {
+            Some(folder) => Unfinished::new_in(folder, &self.path),
+            None => Unfinished::new(&self.path),
+        }
+    }
+
+    /// Begins the file with its format's writer; `folder` as for [`Self::begin`].
+    pub(crate) fn create(self, plan: &Plan<'_>, folder: Option<&Path>) -> Result<Box<dyn Writer>> {
+        let file = self.begin(folder)?;
         Ok(match self.format {
             Format::Parquet => Box::new(parquet::ParquetWriter::new(file, plan)?),
             Format::Jsonl => Box::new(jsonl::JsonlWriter::new(file, plan)?),
@@ -176,18 +206,22 @@ fn folder(path: &Path) -> &Path {
 }
 
 /// A file on its way; removed when dropped.
-pub(super) struct Unfinished {
-    pub(super) file: NamedTempFile,
-    pub(super) path: PathBuf,
+pub(crate) struct Unfinished {
+    pub(crate) file: NamedTempFile,
+    pub(crate) path: PathBuf,
 }
 
 impl Unfinished {
-    pub(super) fn new(path: &Path) -> Result<Self> {
+    pub(crate) fn new(path: &Path) -> Result<Self> {
+        Self::new_in(folder(path), path)
+    }
+
+    fn new_in(folder: &Path, path: &Path) -> Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let file = tempfile::Builder::new()
             .prefix(&format!(".{name}."))
             .suffix(".part")
-            .tempfile_in(folder(path))
+            .tempfile_in(folder)
             .map_err(|cause| Error::write(path, cause))?;
         Ok(Self {
             file,
@@ -196,7 +230,7 @@ impl Unfinished {
     }
 
     /// Gives the file its name.
-    pub(super) fn persist(self) -> Result<()> {
+    pub(crate) fn persist(self) -> Result<()> {
         let Self { file, path } = self;
         file.as_file()
             .sync_all()

@@ -1,18 +1,21 @@
 //! Parquet: a row per text and question, columns of the input with their types, vectors as
 //! fixed-size lists of f32, the metadata as key-value pairs of the file.
 
-use super::{Plan, Unfinished, Writer};
+use super::{OTHER_ROWS, Pairs, Plan, Unfinished, Writer, questions};
 use crate::error::{Error, Result};
 use crate::input::Window;
 use arrow_array::{
     ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, StringArray, UInt64Array,
 };
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowWriter};
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bytes that a row group gathers before it is written.
@@ -28,24 +31,7 @@ pub(super) struct ParquetWriter {
 impl ParquetWriter {
     pub(super) fn new(target: Unfinished, plan: &Plan<'_>) -> Result<Self> {
         let schema = schema(plan);
-        let pairs = plan
-            .metadata
-            .pairs()
-            .into_iter()
-            .map(|(name, value)| KeyValue::new(name, value));
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_key_value_metadata(Some(pairs.collect()))
-            // Vectors do not repeat: a dictionary of them only costs.
-            .set_column_dictionary_enabled("embedding.list.element".into(), false)
-            .build();
-        let file = target
-            .file
-            .as_file()
-            .try_clone()
-            .map_err(|cause| Error::write(&target.path, cause))?;
-        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
-            .map_err(|cause| Error::output(&target.path, cause))?;
+        let writer = begin(&target, &schema, plan.metadata.pairs())?;
         Ok(Self {
             target,
             writer,
@@ -81,6 +67,121 @@ impl ParquetWriter {
     }
 }
 
+/// Begins a file with this metadata.
+fn begin(
+    target: &Unfinished,
+    schema: &SchemaRef,
+    metadata: impl IntoIterator<Item = (String, String)>,
+) -> Result<ArrowWriter<File>> {
+    let pairs = metadata
+        .into_iter()
+        .map(|(name, value)| KeyValue::new(name, value));
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_key_value_metadata(Some(pairs.collect()))
+        // Vectors do not repeat: a dictionary of them only costs.
+        .set_column_dictionary_enabled("embedding.list.element".into(), false)
+        .build();
+    let file = target.file.as_file().try_clone();
+    let file = file.map_err(|cause| Error::write(&target.path, cause))?;
+    ArrowWriter::try_new(file, Arc::clone(schema), Some(properties))
+        .map_err(|cause| Error::output(&target.path, cause))
+}
+
+fn write(writer: &mut ArrowWriter<File>, batch: &RecordBatch) -> Result<(), ParquetError> {
+    writer.write(batch)?;
+    if writer.in_progress_size() > ROW_GROUP {
+        writer.flush()?;
+    }
+    Ok(())
+}
+
+fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
+    let file = File::open(path).map_err(|cause| Error::input(path, 0, cause))?;
+    ParquetRecordBatchReaderBuilder::try_new(file).map_err(|cause| Error::input(path, 0, cause))
+}
+
+/// The metadata of an output.
+pub(crate) fn metadata(path: &Path) -> Result<Pairs> {
+    let builder = open(path)?;
+    let pairs = builder.metadata().file_metadata().key_value_metadata();
+    let pairs = pairs.into_iter().flatten();
+    Ok(pairs
+        .filter(|pair| pair.key != ARROW_SCHEMA_META_KEY)
+        .map(|pair| (pair.key.clone(), pair.value.clone().unwrap_or_default()))
+        .collect())
+}
+
+/// Texts of each part that are joined at a time.
+const STEP: usize = 256;
+
+/// Joins outputs whose texts were dealt out in turn.
+pub(crate) fn merge(parts: &[PathBuf], first: &Pairs, target: Unfinished) -> Result<()> {
+    let questions = questions(first);
+    let (mut readers, mut schema, mut rows) = (Vec::new(), None, Vec::new());
+    for part in parts {
+        let builder = open(part)?;
+        // Without the file's metadata, which is another in every part.
+        let own = Arc::new(Schema::new(builder.schema().fields().clone()));
+        let known = schema.get_or_insert_with(|| Arc::clone(&own));
+        if own.fields() != known.fields() {
+            return Err(Error::input(
+                part,
+                0,
+                "has other columns than the part before it",
+            ));
+        }
+        rows.push(builder.metadata().file_metadata().num_rows());
+        let reader = builder.with_batch_size(STEP * questions).build();
+        readers.push(reader.map_err(|cause| Error::input(part, 0, cause))?);
+    }
+    for (part, own) in parts.iter().zip(&rows).skip(1) {
+        let fewer = rows[0] - own;
+        if fewer != 0 && fewer != questions as i64 || !rows.is_sorted_by(|a, b| a >= b) {
+            return Err(Error::input(part, 0, OTHER_ROWS));
+        }
+    }
+    let schema = schema.unwrap_or_else(|| Arc::new(Schema::empty()));
+    let metadata = first
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()));
+    let mut writer = begin(&target, &schema, metadata)?;
+    let failed = |cause: ParquetError| Error::write(&target.path, std::io::Error::other(cause));
+    loop {
+        let mut batches = Vec::new();
+        for (part, reader) in parts.iter().zip(&mut readers) {
+            let batch = reader.next().transpose();
+            let batch = batch.map_err(|cause| Error::input(part, 0, cause))?;
+            batches.extend(batch);
+        }
+        if batches.is_empty() {
+            break;
+        }
+        let joined =
+            deal(&batches, questions).map_err(|cause| Error::output(&target.path, cause))?;
+        write(&mut writer, &joined).map_err(failed)?;
+    }
+    writer.close().map_err(failed)?;
+    target.persist()
+}
+
+/// A text of each batch in turn.
+fn deal(batches: &[RecordBatch], questions: usize) -> Result<RecordBatch, ArrowError> {
+    let texts = batches[0].num_rows() / questions;
+    let mut order = Vec::new();
+    for text in 0..texts {
+        for (b, batch) in batches.iter().enumerate() {
+            let rows = text * questions..(text + 1) * questions;
+            order.extend(
+                rows.filter(|row| *row < batch.num_rows())
+                    .map(|row| (b, row)),
+            );
+        }
+    }
+    let batches: Vec<&RecordBatch> = batches.iter().collect();
+    arrow_select::interleave::interleave_record_batch(&batches, &order)
+}
+
 fn element() -> Arc<Field> {
     Arc::new(Field::new("element", DataType::Float32, false))
 }
@@ -104,14 +205,8 @@ impl Writer for ParquetWriter {
         let batch = self
             .batch(window, output)
             .map_err(|cause| Error::output(&self.target.path, cause))?;
-        let written = self.writer.write(&batch).and_then(|()| {
-            if self.writer.in_progress_size() > ROW_GROUP {
-                self.writer.flush()
-            } else {
-                Ok(())
-            }
-        });
-        written.map_err(|cause| Error::write(&self.target.path, std::io::Error::other(cause)))
+        write(&mut self.writer, &batch)
+            .map_err(|cause| Error::write(&self.target.path, std::io::Error::other(cause)))
     }
 
     fn finish(self: Box<Self>) -> Result<()> {

@@ -2,12 +2,14 @@
 //! nothing here judges answers.
 //!
 //! `support`: running it; `inputs`: what is read and refused; `outputs`: what is written, and what is
-//! left when writing fails; `commands`: the rest.
+//! left when writing fails; `jobs`: jobs that are stopped, shared or have rows that cannot be read;
+//! `commands`: the rest.
 
 // Helpers of tests are test code too, which `allow-unwrap-in-tests` does not see.
 #![allow(clippy::unwrap_used)]
 
 mod commands;
 mod inputs;
+mod jobs;
 mod outputs;
 mod support;
