@@ -11,6 +11,15 @@ pub(crate) struct Batch {
     pub(crate) prompts: Vec<usize>,
     /// Texts whose last prompt is here.
     pub(crate) texts: usize,
+    /// Distinct tokens at most.
+    pub(crate) tokens: usize,
+}
+
+impl Batch {
+    /// Rows that a plan of this batch takes at most, when each prompt may add `answers` of them.
+    pub(crate) fn rows(&self, answers: usize) -> usize {
+        self.tokens + self.prompts.len() * answers
+    }
 }
 
 /// Fewer distinct tokens than this make products too small to run at full speed.
@@ -45,19 +54,17 @@ pub(crate) fn split(
 
     let mut batches = Vec::new();
     let mut batch = Batch::default();
-    let mut tokens = 0;
     for text in texts {
-        if tokens + added(prompts, batch.prompts.last().copied(), of_text(text)) > enough {
+        if batch.tokens + added(prompts, batch.prompts.last().copied(), of_text(text)) > enough {
             close(&mut batch, &mut batches);
-            tokens = 0;
         }
         for prompt in of_text(text) {
-            let more = added(prompts, batch.prompts.last().copied(), prompt..prompt + 1);
-            tokens += more;
-            if tokens > budget && !batch.prompts.is_empty() {
+            let mut more = added(prompts, batch.prompts.last().copied(), prompt..prompt + 1);
+            if batch.tokens + more > budget && !batch.prompts.is_empty() {
                 close(&mut batch, &mut batches);
-                tokens = ids(prompt).len();
+                more = ids(prompt).len();
             }
+            batch.tokens += more;
             batch.prompts.push(prompt);
         }
         batch.texts += 1;
@@ -107,7 +114,8 @@ mod tests {
             batches,
             [Batch {
                 prompts: vec![1, 0, 3, 2],
-                texts: 4
+                texts: 4,
+                tokens: 6
             }]
         );
     }

@@ -1,7 +1,7 @@
 //! The library's front door: texts × questions in, embeddings and answers out.
 
 use crate::batch::{self, Batch};
-use crate::generate::Generator;
+use crate::generate::{self, Generator};
 use crate::model::{self, Config, Forward, Model, Tap};
 use crate::plan::Plan;
 use crate::prompt::{Prompt, Renderer, Truncate};
@@ -11,11 +11,11 @@ use crate::template::Template;
 use crate::tokenizer::Tokenizer;
 use crate::weights::Weights;
 use crate::{Error, Result};
-use inbedder_kernels::{Isa, Precision, Threads};
+use inbedder_kernels::{Isa, KvCache, Precision, Threads};
 use rayon::prelude::*;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Longest prompt that any request may ask for, in tokens; sizes the rotary tables.
 pub const MAX_TOKENS: usize = 8192;
@@ -312,12 +312,19 @@ impl Embedder {
         }
         let workers = self.pool.current_num_threads();
         let batches = batch::split(&prompts, questions.len(), request.token_budget, workers);
+        let answers = request.answer_tokens.map_or(0, generate::added_rows);
         let mut output = self.empty_output(request, texts.len(), &prompts);
         let run = Run {
             embedder: self,
             request,
             prompts: &prompts,
             progress,
+            rows: batches
+                .iter()
+                .map(|batch| batch.rows(answers))
+                .max()
+                .unwrap_or(0),
+            caches: Mutex::default(),
         };
         for (batch, result) in batches.iter().zip(run.all(&batches)?) {
             result.put(batch, &mut output);
@@ -429,6 +436,11 @@ struct Run<'a> {
     request: &'a Request,
     prompts: &'a [Prompt],
     progress: &'a dyn Progress,
+    /// Rows of the largest batch, with those that its answers may add.
+    rows: usize,
+    /// Caches that no batch is using: each worker's goes from batch to batch, since buffers of ever
+    /// other sizes would fragment the heap.
+    caches: Mutex<Vec<KvCache>>,
 }
 
 /// A batch's results, in the batch's order.
@@ -482,6 +494,16 @@ impl Run<'_> {
         }
     }
 
+    fn caches(&self) -> MutexGuard<'_, Vec<KvCache>> {
+        self.caches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_cache(&self) -> KvCache {
+        let free = self.caches().pop();
+        let decode = self.request.answer_tokens.is_some();
+        free.unwrap_or_else(|| self.embedder.model.kv_cache(self.rows, decode))
+    }
+
     fn batch(&self, batch: &Batch, threads: Threads, stop: &AtomicBool) -> Result<BatchResult> {
         let Self {
             embedder: Embedder {
@@ -503,17 +525,8 @@ impl Run<'_> {
             max_new_tokens,
             threads,
         });
-        let extra = generator
-            .as_ref()
-            .map_or(0, |generator| generator.rows(ids.len()));
         let keep_going = || !stop.load(Ordering::Relaxed) && self.progress.advance(0, 0);
-        let mut forward = Forward::new(
-            model,
-            read_tokens + extra,
-            generator.is_some(),
-            threads,
-            &keep_going,
-        );
+        let mut forward = Forward::new(model, self.take_cache(), threads, &keep_going);
 
         let mut taps = Vec::new();
         if let Some(readout) = request.readout {
@@ -550,6 +563,7 @@ impl Run<'_> {
                 result.answers.push(answer.text);
             }
         }
+        self.caches().push(forward.into_cache());
         if !self
             .progress
             .advance(batch.texts, read_tokens + result.answer_tokens)

@@ -27,12 +27,13 @@ pub(crate) struct Generator<'a> {
     pub(crate) threads: Threads,
 }
 
-impl Generator<'_> {
-    /// Rows that the answers add to a plan of `prompts` prompts: the last token is never fed back.
-    pub(crate) fn rows(&self, prompts: usize) -> usize {
-        prompts * self.max_new_tokens.saturating_sub(1)
-    }
+/// Rows that an answer of at most `max_new_tokens` tokens adds to a plan: the last token is never fed
+/// back.
+pub(crate) fn added_rows(max_new_tokens: usize) -> usize {
+    max_new_tokens.saturating_sub(1)
+}
 
+impl Generator<'_> {
     /// Answers to all prompts of the plan, which `forward` has run; `states` are those of the last
     /// layer at the rows `rows`, among them every prompt's last.
     pub(crate) fn run(

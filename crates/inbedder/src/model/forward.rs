@@ -35,7 +35,6 @@ pub(crate) type KeepGoing<'a> = &'a (dyn Fn() -> bool + Sync);
 pub(crate) struct Forward<'a> {
     model: &'a Model,
     threads: Threads,
-    /// All layers when more rows will follow, else a single one that the layers take in turn.
     cache: KvCache,
     keep_going: KeepGoing<'a>,
 }
@@ -52,23 +51,24 @@ struct Scratch {
 }
 
 impl<'a> Forward<'a> {
-    /// Room for `rows` rows in all; `decode` keeps every layer's keys and values, so that rows can
-    /// be added by further calls of [`Self::run`].
+    /// A forward pass over a plan that `cache` has room for; what it held is forgotten.
     pub(crate) fn new(
         model: &'a Model,
-        rows: usize,
-        decode: bool,
+        cache: KvCache,
         threads: Threads,
         keep_going: KeepGoing<'a>,
     ) -> Self {
-        let heads = model.spec.heads;
-        let layers = if decode { model.spec.layers } else { 1 };
         Self {
             model,
             threads,
-            cache: KvCache::new(model.isa, layers, rows, heads.kv, heads.dim),
+            cache,
             keep_going,
         }
+    }
+
+    /// The cache, for the next plan.
+    pub(crate) fn into_cache(self) -> KvCache {
+        self.cache
     }
 
     /// Runs the plan's rows `new` (all earlier ones have been run) and returns each tap's states,

@@ -6,7 +6,7 @@ use super::rope::RotaryTable;
 use super::{ModelSpec, TensorNames};
 use crate::weights::{Tensor, Weights};
 use crate::{Error, Result};
-use inbedder_kernels::{Isa, PackedMatrix, Precision};
+use inbedder_kernels::{Isa, KvCache, PackedMatrix, Precision};
 use std::sync::{Arc, OnceLock};
 
 /// One layer's weights.
@@ -91,6 +91,14 @@ impl Model {
             precision,
             spec,
         })
+    }
+
+    /// A cache for plans of up to `rows` rows. With `decode` every layer's keys and values stay, so
+    /// that rows can be added to a plan that has been run; else the layers take one place in turn.
+    pub(crate) fn kv_cache(&self, rows: usize, decode: bool) -> KvCache {
+        let heads = self.spec.heads;
+        let layers = if decode { self.spec.layers } else { 1 };
+        KvCache::new(self.isa, layers, rows, heads.kv, heads.dim)
     }
 
     /// The language-model head, hidden → vocabulary; packed on first use.

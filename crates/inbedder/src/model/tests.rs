@@ -94,7 +94,8 @@ fn states(model: &Model, plan: &Plan, threads: Threads) -> Vec<Vec<f32>> {
     let rows: Vec<usize> = (0..plan.rows()).collect();
     (0..=model.spec.layers)
         .map(|layer| {
-            let mut forward = Forward::new(model, plan.rows(), false, threads, &|| true);
+            let mut forward =
+                Forward::new(model, model.kv_cache(plan.rows(), false), threads, &|| true);
             let tap = Tap {
                 layer,
                 rows: rows.clone(),
@@ -162,7 +163,12 @@ fn tiny_checkpoints_equal_transformers_in_every_state_logit_and_token() {
 /// Greedy tokens, by decoding on child segments.
 fn continue_greedily(model: &Model, ids: &[u32], count: usize) -> Vec<u32> {
     let mut plan = Plan::new(&[ids]);
-    let mut forward = Forward::new(model, ids.len() + count, true, Threads::One, &|| true);
+    let mut forward = Forward::new(
+        model,
+        model.kv_cache(ids.len() + count, true),
+        Threads::One,
+        &|| true,
+    );
     let mut tokens = Vec::new();
     let mut new = 0..ids.len();
     for _ in 0..count {
@@ -212,7 +218,12 @@ fn the_last_layer_for_some_rows_equals_the_last_layer_for_all() {
     let plan = Plan::new(&prompts);
     let all = states(model, &plan, Threads::One).pop().unwrap();
     let rows = vec![1, 4, plan.rows() - 1];
-    let mut forward = Forward::new(model, plan.rows(), false, Threads::One, &|| true);
+    let mut forward = Forward::new(
+        model,
+        model.kv_cache(plan.rows(), false),
+        Threads::One,
+        &|| true,
+    );
     let tap = Tap {
         layer: model.spec.layers,
         rows: rows.clone(),
@@ -234,7 +245,7 @@ fn the_last_layer_for_some_rows_equals_the_last_layer_for_all() {
 fn asked_to_stop_it_stops() {
     let model = shared_model();
     let plan = Plan::new(&[[4u32, 5]]);
-    let mut forward = Forward::new(model, 2, false, Threads::One, &|| false);
+    let mut forward = Forward::new(model, model.kv_cache(2, false), Threads::One, &|| false);
     let tap = Tap {
         layer: model.spec.layers,
         rows: vec![1],
@@ -315,7 +326,12 @@ mod default_model {
             rows.dedup();
             taps.push(Tap { layer, rows });
         }
-        let mut forward = Forward::new(&model, plan.rows(), false, Threads::Pool, &|| true);
+        let mut forward = Forward::new(
+            &model,
+            model.kv_cache(plan.rows(), false),
+            Threads::Pool,
+            &|| true,
+        );
         let states = forward.run(&plan, 0..plan.rows(), &taps).unwrap();
         for (i, (positions, expected)) in wanted.iter().enumerate() {
             let largest = sampled.get(&format!("{i}.maxabs"));
