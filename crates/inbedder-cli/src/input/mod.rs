@@ -56,8 +56,8 @@ pub(super) struct Source {
 }
 
 impl Input {
-    /// Opens and checks an input. With `rejects`, rows that cannot be read are
-    /// passed over; with `shard`, only its texts are there.
+    /// Opens and checks an input. With `rejects`, rows that cannot be read are passed over; with
+    /// `shard`, only its texts are there.
     ///
     /// # Errors
     /// A file that is missing, empty or damaged, or a row that cannot be read, by name and line.
@@ -70,10 +70,11 @@ impl Input {
         let (rows, carried) = match source.format {
             InputFormat::Parquet => parquet::scan(&source)?,
             _ => {
+                // Types are those of the whole input, so that shards have one schema.
                 let (mut rows, mut inference) = (0, Inference::default());
-                for record in records::read(&source)? {
+                for (number, record) in records::read(&source)?.enumerate() {
                     inference.add(&record?.fields);
-                    rows += 1;
+                    rows += usize::from(source.takes(number));
                 }
                 (rows, inference.schema())
             }
@@ -115,7 +116,10 @@ impl Input {
         if self.source.format == InputFormat::Parquet {
             return parquet::windows(&self.source, size);
         }
-        let mut records = records::read(&self.source)?;
+        let mut records = records::read(&self.source)?
+            .enumerate()
+            .filter(|(number, record)| record.is_err() || self.source.takes(*number))
+            .map(|(_, record)| record);
         Ok(Box::new(std::iter::from_fn(move || {
             let window: Result<Vec<_>> = records.by_ref().take(size).collect();
             match window {

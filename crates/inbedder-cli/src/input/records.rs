@@ -18,7 +18,7 @@ pub(super) struct Record {
 
 pub(super) type Records<'a> = Box<dyn Iterator<Item = Result<Record>> + 'a>;
 
-/// The rows of a source, up to its limit.
+/// The rows of a source, of all its shards, up to its limit.
 pub(super) fn read(source: &Source) -> Result<Records<'_>> {
     let reader = compression::reader(source)?;
     let records: Records<'_> = match source.format {
@@ -42,11 +42,7 @@ pub(super) fn read(source: &Source) -> Result<Records<'_>> {
         Err(error) => !source.rejected(error),
         Ok(_) => true,
     });
-    let wanted = records
-        .take(source.limit)
-        .enumerate()
-        .filter(|(number, record)| record.is_err() || source.takes(*number));
-    Ok(Box::new(wanted.map(|(_, record)| record)))
+    Ok(Box::new(records.take(source.limit)))
 }
 
 /// Lines with their numbers; blank ones are passed over.

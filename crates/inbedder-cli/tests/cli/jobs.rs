@@ -251,6 +251,23 @@ fn parts_of_a_shared_job_join_to_the_whole() {
     }
 }
 
+/// Each part alone would take its numbers for whole ones.
+#[test]
+fn columns_have_the_types_of_the_whole_input_in_every_part() {
+    let dir = Dir::new();
+    dir.file(
+        "in.jsonl",
+        "{\"text\": \"a\", \"n\": 1}\n{\"text\": \"b\", \"n\": \"two\"}\n{\"text\": \"c\", \"n\": 3}\n",
+    );
+    for (out, shard) in [("1.parquet", "1/2"), ("2.parquet", "2/2")] {
+        dir.embed("in.jsonl", out, &["--shard", shard]).ok();
+    }
+    dir.run(&["merge", "1.parquet", "2.parquet", "-o", "out.parquet"])
+        .ok();
+    dir.embed("in.jsonl", "whole.parquet", &[]).ok();
+    assert_eq!(rows(&dir, "out.parquet"), rows(&dir, "whole.parquet"));
+}
+
 #[test]
 fn parts_that_do_not_make_a_whole_are_refused() {
     for out in ["out.parquet", "out.jsonl"] {
