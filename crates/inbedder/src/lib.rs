@@ -18,12 +18,12 @@ mod batch;
 mod embedder;
 mod error;
 mod generate;
-
 pub mod model;
 mod names;
 pub mod plan;
 mod prompt;
 mod readout;
+mod run;
 pub mod source;
 mod template;
 pub mod tokenizer;
