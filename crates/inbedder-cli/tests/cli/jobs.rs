@@ -40,7 +40,7 @@ fn a_job_that_is_killed_again_and_again_ends_as_if_it_had_not_been() {
         let whole = std::fs::read(dir.path(&out.replace("out", "whole"))).unwrap();
         let mut random = 0x9e37_79b9_u64;
         let mut kept = 0;
-        for _ in 0..20 {
+        for round in 0..20 {
             let mut child = dir
                 .command(&job(out, &["--resume"]))
                 .stderr(Stdio::null())
@@ -49,7 +49,8 @@ fn a_job_that_is_killed_again_and_again_ends_as_if_it_had_not_been() {
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            std::thread::sleep(Duration::from_millis(random >> 40 & 0xff));
+            // Later kills come later, so that a slow machine too gets somewhere.
+            std::thread::sleep(Duration::from_millis((random >> 40 & 0xff) + 40 * round));
             child.kill().unwrap();
             child.wait().unwrap();
             let parts = std::fs::read_dir(dir.path(&format!("{out}.parts")));
