@@ -6,6 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::input::Window;
+use crate::output::beside;
 use inbedder::{Output, Stats};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::Value;
@@ -24,9 +25,7 @@ pub(crate) struct Parts {
 impl Parts {
     /// Where the parts of an output lie.
     pub(crate) fn folder(output: &Path) -> PathBuf {
-        let mut name = output.as_os_str().to_owned();
-        name.push(".parts");
-        PathBuf::from(name)
+        beside(output, ".parts")
     }
 
     /// Begins a job, or finds what is done of it. `job` says all that results depend on, beside the

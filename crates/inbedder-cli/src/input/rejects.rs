@@ -2,7 +2,7 @@
 //! reason.
 
 use crate::error::{Error, Result};
-use crate::output::Unfinished;
+use crate::output::{Unfinished, beside};
 use serde_json::json;
 use std::fs::File;
 use std::io::{BufWriter, Seek, Write};
@@ -25,9 +25,7 @@ impl Rejects {
     /// # Errors
     /// No place for temporary files.
     pub(crate) fn new(output: &Path) -> Result<Self> {
-        let mut name = output.as_os_str().to_owned();
-        name.push(".errors.jsonl");
-        let path = PathBuf::from(name);
+        let path = beside(output, ".errors.jsonl");
         let file = tempfile::tempfile().map_err(|cause| Error::write(&path, cause))?;
         Ok(Self {
             path,

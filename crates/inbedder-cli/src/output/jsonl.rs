@@ -1,7 +1,7 @@
 //! JSON lines: an object per text and question. The metadata goes to `OUT.meta.json`.
 
 use super::rows::carried;
-use super::{OTHER_ROWS, Pairs, Plan, Unfinished, Writer, as_text, questions};
+use super::{OTHER_ROWS, Pairs, Plan, Unfinished, Writer, as_text, beside, questions};
 use crate::error::{Error, Result};
 use crate::input::Window;
 use flate2::read::MultiGzDecoder;
@@ -82,9 +82,7 @@ impl Encoder {
 
 /// Where the metadata stands.
 fn sidecar(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".meta.json");
-    PathBuf::from(name)
+    beside(path, ".meta.json")
 }
 
 /// The metadata of an output, values as text.

@@ -198,6 +198,13 @@ impl Target {
     }
 }
 
+/// The name of a file or folder that belongs to an output: the output's, and an ending.
+pub(crate) fn beside(output: &Path, ending: &str) -> PathBuf {
+    let mut name = output.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
 fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
