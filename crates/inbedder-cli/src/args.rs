@@ -1,5 +1,9 @@
 //! Arguments, as plain values. What they mean is decided in `commands`.
 
+mod eval;
+
+pub(crate) use eval::{CheckArgs, EvalArgs};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use inbedder::{Normalize, Precision, Readout, Request, Template, Truncate};
 use std::path::PathBuf;
@@ -21,7 +25,8 @@ Examples:
   inbedder compare
   inbedder compare \"I love cats!\" \"I hate dogs!\" -q \"Which animal is mentioned?\"
   inbedder ask reviews.jsonl -q \"What is the customer complaining about?\"
-  inbedder embed reviews.jsonl -q \"How does the writer feel?\" -o feelings.parquet --answers";
+  inbedder embed reviews.jsonl -q \"How does the writer feel?\" -o feelings.parquet --answers
+  inbedder check reviews.jsonl -q \"How does the writer feel?\"";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -33,6 +38,10 @@ pub(crate) enum Command {
     Embed(EmbedArgs),
     /// Join the outputs of embed --shard
     Merge(MergeArgs),
+    /// Measure systems on tasks with known answers
+    Eval(EvalArgs),
+    /// Tell whether a question is any good for some texts
+    Check(CheckArgs),
     /// List the built-in models, or fetch one
     Models(ModelsArgs),
     /// Print completions for a shell
@@ -46,6 +55,8 @@ impl Cli {
             Command::Compare(args) => &args.run,
             Command::Ask(args) => &args.run,
             Command::Embed(args) => &args.run,
+            Command::Eval(args) => &args.run,
+            Command::Check(args) => &args.run,
             Command::Merge(_) | Command::Models(_) | Command::Completions(_) => return 0,
         };
         i8::from(run.verbose) - i8::from(run.quiet)
@@ -240,7 +251,7 @@ pub(crate) enum InputFormat {
 }
 
 /// Which questions, of which model.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct RunArgs {
     /// A question to ask about every text (repeatable)
     #[arg(short, long = "question", value_name = "QUESTION")]
