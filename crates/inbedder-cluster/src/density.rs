@@ -85,12 +85,10 @@ impl Default for Hdbscan {
 /// The full matrix of condensed distances.
 fn square(condensed: &[f32], rows: usize) -> Vec<Vec<f32>> {
     let mut matrix = vec![vec![0.0; rows]; rows];
-    let mut distances = condensed.iter();
-    for i in 0..rows {
-        for (j, distance) in (i + 1..rows).zip(&mut distances) {
-            matrix[i][j] = *distance;
-            matrix[j][i] = *distance;
-        }
+    let pairs = (0..rows).flat_map(|i| (i + 1..rows).map(move |j| (i, j)));
+    for ((i, j), distance) in pairs.zip(condensed) {
+        matrix[i][j] = *distance;
+        matrix[j][i] = *distance;
     }
     matrix
 }
