@@ -39,6 +39,9 @@ pub(crate) enum Error {
     /// Ctrl-C.
     #[error("interrupted; no output was left")]
     Interrupted,
+    /// From the clustering library.
+    #[error("{0}")]
+    Cluster(#[from] inbedder_cluster::Error),
     /// From the library.
     #[error("{0}")]
     Library(inbedder::Error),
@@ -88,7 +91,11 @@ impl Error {
         use inbedder::Error as Library;
         use inbedder_eval::Error as Evaluation;
         match self {
-            Self::Usage(_) | Self::Input { .. } | Self::Row { .. } | Self::Output { .. } => 2,
+            Self::Usage(_)
+            | Self::Input { .. }
+            | Self::Row { .. }
+            | Self::Output { .. }
+            | Self::Cluster(_) => 2,
             Self::Write { .. } | Self::Stdout(_) => 1,
             Self::Interrupted | Self::Library(Library::Interrupted) => 130,
             Self::Library(

@@ -1,7 +1,7 @@
 //! The one error type of this crate.
 
 /// What can go wrong in this crate.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Numbers that make no whole vectors.
@@ -46,6 +46,31 @@ pub enum Error {
         /// The length it should have.
         expected: usize,
     },
+    /// More vectors than a method can take.
+    #[error("{rows} vectors are too many for {method} clustering, which takes {most}: use k-means")]
+    TooMany {
+        /// The method.
+        method: &'static str,
+        /// Vectors that there are.
+        rows: usize,
+        /// The most that it takes.
+        most: usize,
+    },
+    /// Fewer vectors than a setting of HDBSCAN needs.
+    #[error("{what} is {value}: it must be within {least} to {rows}, the number of vectors")]
+    Neighbours {
+        /// The setting.
+        what: &'static str,
+        /// Its value.
+        value: usize,
+        /// The least that makes sense.
+        least: usize,
+        /// Vectors that there are.
+        rows: usize,
+    },
+    /// The HDBSCAN crate refused.
+    #[error("HDBSCAN: {0}")]
+    Hdbscan(#[source] hdbscan::HdbscanError),
     /// `INBEDDER_ISA` names a level that is not there.
     #[error("{0}")]
     InstructionSet(String),

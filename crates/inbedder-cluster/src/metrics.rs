@@ -96,7 +96,8 @@ impl Contingency {
         let information = self.mutual_information();
         let share = |counts: &[u64]| match entropy(counts) {
             0.0 => 1.0,
-            entropy => information / entropy,
+            // Rounding may leave a little more than everything.
+            entropy => (information / entropy).min(1.0),
         };
         let (homogeneity, completeness) = (share(&self.rows), share(&self.columns));
         let sum = homogeneity + completeness;

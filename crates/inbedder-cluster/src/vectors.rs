@@ -67,6 +67,36 @@ impl<'a> Vectors<'a> {
         let count = self.rows().max(1) as f64;
         sums.iter().map(|sum| (sum / count) as f32).collect()
     }
+
+    /// The mean vector, and the vectors without it.
+    pub(crate) fn shifted(&self) -> (Vec<f32>, Vec<f32>) {
+        let mean = self.mean();
+        let rows = self.data.chunks_exact(self.dim);
+        let shifted = rows.flat_map(|row| row.iter().zip(&mean).map(|(x, m)| x - m));
+        let shifted = shifted.collect();
+        (mean, shifted)
+    }
+}
+
+/// The vectors of one question out of `[text][question][dim]`, as `[text][dim]`.
+///
+/// # Errors
+/// [`Error::Shape`] if there are no questions, or not whole texts.
+pub fn of_question(
+    data: &[f32],
+    dim: usize,
+    questions: usize,
+    question: usize,
+) -> Result<Vec<f32>> {
+    let text = dim * questions;
+    if text == 0 || question >= questions || !data.len().is_multiple_of(text) {
+        return Err(Error::Shape {
+            numbers: data.len(),
+            dim: text,
+        });
+    }
+    let vectors = data.chunks_exact(dim).skip(question).step_by(questions);
+    Ok(vectors.flatten().copied().collect())
 }
 
 /// Adds a vector to sums.
@@ -95,10 +125,10 @@ mod tests {
 
     #[test]
     fn what_is_no_vector_is_refused_by_its_row() {
-        assert_eq!(
+        assert!(matches!(
             Vectors::new(&[1.0, 2.0, 3.0], 2),
             Err(Error::Shape { numbers: 3, dim: 2 })
-        );
+        ));
         assert!(Vectors::new(&[], 0).is_err());
         let infinite = Vectors::new(&[1.0, 2.0, 3.0, f32::INFINITY], 2);
         assert!(matches!(
@@ -111,6 +141,16 @@ mod tests {
         ));
         let message = Vectors::new(&[f32::NAN], 1).unwrap_err().to_string();
         assert!(message.contains("vector 1 holds NaN"), "{message}");
+    }
+
+    #[test]
+    fn the_vectors_of_a_question() {
+        let both = [1.0, 2.0, 10.0, 20.0, 3.0, 4.0, 30.0, 40.0];
+        assert_eq!(
+            of_question(&both, 2, 2, 1).unwrap(),
+            [10.0, 20.0, 30.0, 40.0]
+        );
+        assert!(of_question(&both, 3, 2, 0).is_err() && of_question(&both, 2, 2, 2).is_err());
     }
 
     #[test]

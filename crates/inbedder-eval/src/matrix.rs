@@ -1,7 +1,8 @@
 //! Vectors of prompts, and what is done to them before they are compared.
 
 use crate::Result;
-use inbedder_cluster::Vectors;
+use inbedder::Normalize;
+use inbedder_cluster::{Centering, Vectors};
 
 /// `[prompt][dim]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,17 +68,10 @@ impl Matrix {
     /// As for [`Self::view`].
     pub(crate) fn center(&mut self, groups: &[Vec<usize>]) -> Result<()> {
         for rows in groups {
-            let mean = self.gather(rows).view()?.mean();
-            for row in rows {
-                let vector = &mut self.data[row * self.dim..][..self.dim];
-                vector.iter_mut().zip(&mean).for_each(|(v, m)| *v -= m);
-                let squares = vector.iter().map(|v| f64::from(*v).powi(2));
-                let length = squares.sum::<f64>().sqrt();
-                if length > 0.0 {
-                    for value in vector {
-                        *value = (f64::from(*value) / length) as f32;
-                    }
-                }
+            let mut part = self.gather(rows);
+            Centering::fit(&[part.view()?])?.apply(&mut part.data, Normalize::L2)?;
+            for (row, vector) in rows.iter().zip(part.data.chunks_exact(self.dim)) {
+                self.data[row * self.dim..][..self.dim].copy_from_slice(vector);
             }
         }
         Ok(())

@@ -123,7 +123,7 @@ fn numbers_that_make_no_sense_are_refused() {
     let vectors = Vectors::new(&[1.0, 2.0], 1).unwrap();
     for k in [0, 3] {
         let refused = KMeans::full(k, 0).fit(&vectors).unwrap_err();
-        assert_eq!(refused, Error::ClusterCount { k, rows: 2 });
+        assert!(matches!(refused, Error::ClusterCount { rows: 2, .. }));
     }
     let none = KMeans {
         starts: 0,
