@@ -43,11 +43,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<()> {
     };
     let results = evaluation.run(args.published.as_deref(), &Terminal(args))?;
     write(args, &results)?;
-    let others = report::tables(&results).into_iter();
-    let others = others.filter(|table| !table.title.contains(": ") || table.header[0] == "tasks");
-    let mut out = format!("\n{}\n", report::headline(&results));
-    others.for_each(|table| out.push_str(&table.plain()));
-    print(&out)?;
+    print(&report::summary(&results))?;
     match results.failed {
         0 => Ok(()),
         failed => Err(Error::Tasks {
@@ -75,8 +71,11 @@ fn settings(args: &EvalArgs) -> Settings {
     }
 }
 
+/// Sources of vectors, and the systems that take theirs from them.
+type Compared = (Vec<Box<dyn Source>>, Vec<System>);
+
 /// The model, baselines that are models, and folders of vectors, with their systems.
-fn sources(args: &EvalArgs, baselines: &[Baseline]) -> Result<(Vec<Box<dyn Source>>, Vec<System>)> {
+fn sources(args: &EvalArgs, baselines: &[Baseline]) -> Result<Compared> {
     let cache = cache(args)?;
     let request = args.run.request(vec![String::new()]);
     let embedder = load(&args.run, &request)?;

@@ -29,6 +29,18 @@ pub fn markdown(results: &Results) -> String {
     text
 }
 
+/// What follows from all tasks, for a terminal: headline and the tables that are not of one kind.
+pub fn summary(results: &Results) -> String {
+    let mut text = format!("\n{}\n", headline(results));
+    for table in tables::overall(results) {
+        text.push_str(&table.plain());
+        if !table.note.is_empty() {
+            text.push_str(&format!("  {}\n", table.note));
+        }
+    }
+    text
+}
+
 /// The last task in a line per system: name, rows, scores raw and centred.
 pub fn last_task(results: &Results) -> String {
     let Some(task) = results.tasks.last() else {

@@ -77,14 +77,19 @@ pub fn tables(results: &Results) -> Vec<Table> {
             kinds.push(&task.kind);
         }
     }
-    let mut tables: Vec<Table> = kinds.iter().map(|kind| of_kind(results, kind)).collect();
-    tables.extend([
+    let tables = kinds.iter().map(|kind| of_kind(results, kind));
+    tables.chain(overall(results)).collect()
+}
+
+/// The tables that are not of one kind, as far as they have a row.
+pub(super) fn overall(results: &Results) -> Vec<Table> {
+    let mut tables = vec![
         pairs(results),
         robustness(results),
         validation(results),
         averages(results),
         failures(results),
-    ]);
+    ];
     tables.retain(|table| !table.rows.is_empty());
     tables
 }
