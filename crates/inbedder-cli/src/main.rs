@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Ask(args) => commands::ask::run(args),
         Command::Embed(args) => commands::embed::run(args),
         Command::Merge(args) => commands::merge::run(args),
+        Command::Bench(args) => commands::bench::run(args),
         Command::Models(args) => commands::models::run(args),
         Command::Completions(args) => commands::completions::run(args),
     };
