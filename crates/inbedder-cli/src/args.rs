@@ -1,5 +1,11 @@
 //! Arguments, as plain values. What they mean is decided in `commands`.
 
+mod center;
+mod cluster;
+
+pub(crate) use center::CenterArgs;
+pub(crate) use cluster::{ClusterArgs, Count, Method};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use inbedder::{Normalize, Precision, Readout, Request, Template, Truncate};
 use std::path::PathBuf;
@@ -21,7 +27,8 @@ Examples:
   inbedder compare
   inbedder compare \"I love cats!\" \"I hate dogs!\" -q \"Which animal is mentioned?\"
   inbedder ask reviews.jsonl -q \"What is the customer complaining about?\"
-  inbedder embed reviews.jsonl -q \"How does the writer feel?\" -o feelings.parquet --answers";
+  inbedder embed reviews.jsonl -q \"How does the writer feel?\" -o feelings.parquet --answers
+  inbedder cluster reviews.jsonl -q \"How does the writer feel?\" -k auto -o feelings.jsonl";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -31,6 +38,8 @@ pub(crate) enum Command {
     Ask(AskArgs),
     /// Embed every text under every question
     Embed(EmbedArgs),
+    /// Cluster texts under a question and name the clusters
+    Cluster(ClusterArgs),
     /// Join the outputs of embed --shard
     Merge(MergeArgs),
     /// Measure the speed of embedding on this machine
@@ -49,6 +58,7 @@ impl Cli {
             Command::Ask(args) => &args.run,
             Command::Embed(args) => &args.run,
             Command::Bench(args) => &args.run,
+            Command::Cluster(args) => &args.run,
             Command::Merge(_) | Command::Models(_) | Command::Completions(_) => return 0,
         };
         i8::from(run.verbose) - i8::from(run.quiet)
@@ -105,7 +115,8 @@ Examples:
   inbedder embed reviews.jsonl -q \"How does the writer feel?\" -o feelings.parquet --answers
   inbedder embed news.csv.gz --text-field body -q \"Where?\" -q \"Topic?\" -o news.npy
   inbedder embed texts.txt -q \"What is it about?\" -o out.safetensors --layer 24 --limit 1000
-  inbedder embed millions.jsonl.zst -q \"Topic?\" -o out.parquet --resume --on-error skip")]
+  inbedder embed millions.jsonl.zst -q \"Topic?\" -o out.parquet --resume --on-error skip
+  inbedder embed new.jsonl -q \"Topic?\" -o new.parquet --center-from old.parquet")]
 pub(crate) struct EmbedArgs {
     #[command(flatten)]
     pub(crate) input: InputArgs,
@@ -127,6 +138,8 @@ pub(crate) struct EmbedArgs {
     /// What to do about a text that cannot be read: skip writes it to OUT.errors.jsonl
     #[arg(long, value_enum, default_value_t = OnError::Stop)]
     pub(crate) on_error: OnError,
+    #[command(flatten)]
+    pub(crate) center: CenterArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
 }

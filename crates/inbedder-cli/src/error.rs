@@ -39,6 +39,9 @@ pub(crate) enum Error {
     /// Ctrl-C.
     #[error("interrupted; no output was left")]
     Interrupted,
+    /// From the clustering library.
+    #[error("{0}")]
+    Cluster(#[from] inbedder_cluster::Error),
     /// From the library.
     #[error("{0}")]
     Library(inbedder::Error),
@@ -81,7 +84,11 @@ impl Error {
     pub(crate) fn exit_status(&self) -> u8 {
         use inbedder::Error as Library;
         match self {
-            Self::Usage(_) | Self::Input { .. } | Self::Row { .. } | Self::Output { .. } => 2,
+            Self::Usage(_)
+            | Self::Input { .. }
+            | Self::Row { .. }
+            | Self::Output { .. }
+            | Self::Cluster(_) => 2,
             Self::Write { .. } | Self::Stdout(_) => 1,
             Self::Interrupted | Self::Library(Library::Interrupted) => 130,
             Self::Library(

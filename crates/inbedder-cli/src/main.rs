@@ -6,6 +6,7 @@
 
 mod args;
 mod commands;
+mod embeddings;
 mod error;
 mod input;
 mod output;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => commands::compare::run(args),
         Command::Ask(args) => commands::ask::run(args),
         Command::Embed(args) => commands::embed::run(args),
+        Command::Cluster(args) => commands::cluster::run(args),
         Command::Merge(args) => commands::merge::run(args),
         Command::Bench(args) => commands::bench::run(args),
         Command::Models(args) => commands::models::run(args),

@@ -20,6 +20,8 @@ pub(crate) struct Parts {
     folder: PathBuf,
     /// Results of another job or of another input are replaced instead of refused.
     force: bool,
+    /// Removes the folder when dropped, if nobody is to go on from it.
+    _temporary: Option<tempfile::TempDir>,
 }
 
 impl Parts {
@@ -37,6 +39,7 @@ impl Parts {
         let parts = Self {
             folder: Self::folder(output),
             force,
+            _temporary: None,
         };
         let failed = |cause| Error::write(&parts.folder, cause);
         let card = parts.folder.join("job.json");
@@ -62,6 +65,30 @@ impl Parts {
         std::fs::create_dir_all(&parts.folder).map_err(failed)?;
         parts.write("job.json", job.to_string().as_bytes())?;
         Ok(parts)
+    }
+
+    /// Parts of a job that is not to be gone on with: they lie beside the output until it is there.
+    ///
+    /// # Errors
+    /// A folder that cannot be made.
+    pub(crate) fn temporary(output: &Path) -> Result<Self> {
+        let name = output.file_name().unwrap_or_default().to_string_lossy();
+        let folder = tempfile::Builder::new()
+            .prefix(&format!(".{name}."))
+            .suffix(".parts")
+            .tempdir_in(crate::output::folder(output))
+            .map_err(|cause| Error::write(output, cause))?;
+        Ok(Self {
+            folder: folder.path().to_path_buf(),
+            force: false,
+            _temporary: Some(folder),
+        })
+    }
+
+    /// What to say of a part that should be there.
+    pub(crate) fn missing(&self, number: usize) -> Error {
+        let problem = "is gone or damaged: it was removed while this ran";
+        Error::output(&self.folder.join(name(number)), problem)
     }
 
     /// Removes what a killed process was writing.

@@ -426,5 +426,9 @@ fn load_gguf(path: &Path, isa: Isa, precision: Precision) -> Result<(Model, Toke
     Ok((model, tokenizer))
 }
 
+mod head;
+
+pub use head::LikelyToken;
+
 #[cfg(test)]
 mod tests;

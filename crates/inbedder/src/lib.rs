@@ -30,8 +30,8 @@ pub mod tokenizer;
 pub mod weights;
 
 pub use embedder::{
-    Embedder, LoadOptions, MAX_ANSWER_TOKENS, MAX_TOKENS, ModelInfo, Output, Progress, Request,
-    Stats, cosine,
+    Embedder, LikelyToken, LoadOptions, MAX_ANSWER_TOKENS, MAX_TOKENS, ModelInfo, Output, Progress,
+    Request, Stats, cosine,
 };
 pub use error::{Error, Result};
 pub use inbedder_kernels::{Isa, Precision};

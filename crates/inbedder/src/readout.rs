@@ -99,7 +99,8 @@ pub enum Normalize {
 const NORMALIZATIONS: [(&str, Normalize); 2] = [("l2", Normalize::L2), ("none", Normalize::None)];
 
 impl Normalize {
-    pub(crate) fn apply(self, vector: &mut [f32]) {
+    /// Scales a vector in place.
+    pub fn apply(self, vector: &mut [f32]) {
         if self == Self::None {
             return;
         }

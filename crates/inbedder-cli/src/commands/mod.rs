@@ -2,6 +2,7 @@
 
 pub(crate) mod ask;
 pub(crate) mod bench;
+pub(crate) mod cluster;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod embed;
@@ -124,5 +125,23 @@ fn each_window(
         "answered"
     };
     bar.finish(what, &stats);
+    Ok(())
+}
+
+/// The finished parts of an input in order, all of which must be there.
+fn each_part(
+    input: &Input,
+    request: &Request,
+    parts: &Parts,
+    mut take: impl FnMut(&Window, Output) -> Result<()>,
+) -> Result<()> {
+    let windows = input.windows((WINDOW / request.questions.len()).max(1))?;
+    for (number, window) in windows.enumerate() {
+        let window = window?;
+        let Some(output) = parts.load(number, &window)? else {
+            return Err(parts.missing(number));
+        };
+        take(&window, output)?;
+    }
     Ok(())
 }

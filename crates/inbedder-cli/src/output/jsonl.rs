@@ -19,7 +19,8 @@ pub(super) struct JsonlWriter {
     text_field: String,
 }
 
-enum Encoder {
+/// Compresses lines as the output's name says.
+pub(super) enum Encoder {
     Plain(BufWriter<File>),
     Gzip(Box<GzEncoder<File>>),
     Zstd(Box<zstd::Encoder<'static, File>>),
@@ -43,7 +44,7 @@ impl JsonlWriter {
 
 impl Encoder {
     /// Compresses as the target's name says.
-    fn new(target: &Unfinished) -> std::io::Result<Self> {
+    pub(super) fn new(target: &Unfinished) -> std::io::Result<Self> {
         let file = target.file.as_file().try_clone()?;
         let extension = target.path.extension().and_then(|end| end.to_str());
         Ok(match extension {
@@ -56,7 +57,7 @@ impl Encoder {
         })
     }
 
-    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    pub(super) fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         match self {
             Self::Plain(writer) => writer.write_all(bytes),
             Self::Gzip(writer) => writer.write_all(bytes),
@@ -68,15 +69,20 @@ impl Encoder {
     fn finish(self, target: Unfinished, metadata: &str) -> Result<()> {
         let path = target.path.clone();
         let failed = |cause| Error::write(&path, cause);
-        match self {
-            Self::Plain(mut writer) => writer.flush().map_err(failed)?,
-            Self::Gzip(writer) => drop(writer.finish().map_err(failed)?),
-            Self::Zstd(writer) => drop(writer.finish().map_err(failed)?),
-        }
+        self.end().map_err(failed)?;
         let mut file = Unfinished::new(&sidecar(&path))?;
         file.file.write_all(metadata.as_bytes()).map_err(failed)?;
         file.persist()?;
         target.persist()
+    }
+
+    /// Ends the lines.
+    pub(super) fn end(self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(mut writer) => writer.flush(),
+            Self::Gzip(writer) => writer.finish().map(drop),
+            Self::Zstd(writer) => writer.finish().map(drop),
+        }
     }
 }
 
@@ -134,7 +140,8 @@ pub(crate) fn merge(parts: &[PathBuf], first: &Pairs, target: Unfinished) -> Res
     encoder.finish(target, &metadata)
 }
 
-fn open(path: &Path) -> Result<Box<dyn BufRead>> {
+/// The lines of an output.
+pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead>> {
     let failed = |cause| Error::input(path, 0, cause);
     let file = BufReader::new(File::open(path).map_err(failed)?);
     Ok(match path.extension().and_then(|end| end.to_str()) {

@@ -5,8 +5,10 @@ pub(crate) mod jsonl;
 mod npy;
 pub(crate) mod parquet;
 mod rows;
+mod table;
 
 pub(crate) use rows::carried;
+pub(crate) use table::TableTarget;
 
 use crate::error::{Error, Result};
 use crate::input::Window;
@@ -48,6 +50,9 @@ pub(crate) struct Metadata {
     pub(crate) dim: usize,
     /// `2/3`: the second of three parts of a job.
     pub(crate) shard: Option<String>,
+    /// `[question][dim]`: the means that were taken off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) center_means: Option<Vec<Vec<f32>>>,
     pub(crate) version: String,
 }
 
@@ -71,6 +76,7 @@ impl Metadata {
             instruction_set: info.instruction_set.to_string(),
             dim: info.hidden_size,
             shard: None,
+            center_means: None,
             version: env!("CARGO_PKG_VERSION").to_string(),
         })
     }
@@ -124,6 +130,24 @@ pub(crate) enum Format {
     Safetensors,
 }
 
+impl Format {
+    /// The format that a name stands for.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let name = path.file_name().unwrap_or_default();
+        let name = name.to_string_lossy().to_lowercase();
+        let formats = [
+            (".parquet", Self::Parquet),
+            (".jsonl", Self::Jsonl),
+            (".jsonl.gz", Self::Jsonl),
+            (".jsonl.zst", Self::Jsonl),
+            (".npy", Self::Npy),
+            (".safetensors", Self::Safetensors),
+        ];
+        let found = formats.iter().find(|(ending, _)| name.ends_with(ending));
+        found.map(|(_, format)| *format)
+    }
+}
+
 /// An output's name, checked before anything is loaded or computed.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -136,23 +160,7 @@ impl Target {
     /// An unknown extension, a folder that is not there, a file that is, answers in a format without
     /// words.
     pub(crate) fn check(path: &Path, answers: bool, force: bool) -> Result<Self> {
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .to_lowercase();
-        let format = if name.ends_with(".parquet") {
-            Format::Parquet
-        } else if [".jsonl", ".jsonl.gz", ".jsonl.zst"]
-            .iter()
-            .any(|end| name.ends_with(end))
-        {
-            Format::Jsonl
-        } else if name.ends_with(".npy") {
-            Format::Npy
-        } else if name.ends_with(".safetensors") {
-            Format::Safetensors
-        } else {
+        let Some(format) = Format::of(path) else {
             let problem = "unknown extension: expected .parquet, .jsonl (also .gz or .zst), .npy or .safetensors";
             return Err(Error::output(path, problem));
         };
@@ -162,16 +170,7 @@ impl Target {
                 "holds vectors alone; for --answers write .parquet or .jsonl",
             ));
         }
-        if path.is_dir() {
-            return Err(Error::output(path, "is a folder"));
-        }
-        if path.exists() && !force {
-            return Err(Error::output(path, "exists; --force replaces it"));
-        }
-        if !folder(path).is_dir() {
-            let problem = format!("there is no folder {}", folder(path).display());
-            return Err(Error::output(path, problem));
-        }
+        check_place(path, force)?;
         Ok(Self {
             path: path.to_path_buf(),
             format,
@@ -198,6 +197,22 @@ impl Target {
     }
 }
 
+/// # Errors
+/// A folder that is not there, a file that is.
+fn check_place(path: &Path, force: bool) -> Result<()> {
+    if path.is_dir() {
+        return Err(Error::output(path, "is a folder"));
+    }
+    if path.exists() && !force {
+        return Err(Error::output(path, "exists; --force replaces it"));
+    }
+    if !folder(path).is_dir() {
+        let problem = format!("there is no folder {}", folder(path).display());
+        return Err(Error::output(path, problem));
+    }
+    Ok(())
+}
+
 /// The name of a file or folder that belongs to an output: the output's, and an ending.
 pub(crate) fn beside(output: &Path, ending: &str) -> PathBuf {
     let mut name = output.as_os_str().to_owned();
@@ -205,7 +220,8 @@ pub(crate) fn beside(output: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn folder(path: &Path) -> &Path {
+/// The folder that a file lies in.
+pub(crate) fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

@@ -68,7 +68,7 @@ impl ParquetWriter {
 }
 
 /// Begins a file with this metadata.
-fn begin(
+pub(super) fn begin(
     target: &Unfinished,
     schema: &SchemaRef,
     metadata: impl IntoIterator<Item = (String, String)>,
@@ -88,7 +88,11 @@ fn begin(
         .map_err(|cause| Error::output(&target.path, cause))
 }
 
-fn write(writer: &mut ArrowWriter<File>, batch: &RecordBatch) -> Result<(), ParquetError> {
+/// Adds rows, a row group at a time.
+pub(super) fn write(
+    writer: &mut ArrowWriter<File>,
+    batch: &RecordBatch,
+) -> Result<(), ParquetError> {
     writer.write(batch)?;
     if writer.in_progress_size() > ROW_GROUP {
         writer.flush()?;
@@ -96,7 +100,8 @@ fn write(writer: &mut ArrowWriter<File>, batch: &RecordBatch) -> Result<(), Parq
     Ok(())
 }
 
-fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
+/// Opens an output.
+pub(crate) fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
     let file = File::open(path).map_err(|cause| Error::input(path, 0, cause))?;
     ParquetRecordBatchReaderBuilder::try_new(file).map_err(|cause| Error::input(path, 0, cause))
 }

@@ -41,8 +41,10 @@ impl Dir {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_inbedder"));
         command.args(args).current_dir(self.0.path());
-        if matches!(args.first(), Some(&("embed" | "ask" | "compare")))
-            && !args.contains(&"--model")
+        if matches!(
+            args.first(),
+            Some(&("embed" | "ask" | "compare" | "cluster"))
+        ) && !args.contains(&"--model")
         {
             command.arg("--model").arg(model());
         }
