@@ -2,9 +2,11 @@
 
 mod center;
 mod cluster;
+mod eval;
 
 pub(crate) use center::CenterArgs;
 pub(crate) use cluster::{ClusterArgs, Count, Method};
+pub(crate) use eval::{CheckArgs, EvalArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use inbedder::{Normalize, Precision, Readout, Request, Template, Truncate};
@@ -28,7 +30,8 @@ Examples:
   inbedder compare \"I love cats!\" \"I hate dogs!\" -q \"Which animal is mentioned?\"
   inbedder ask reviews.jsonl -q \"What is the customer complaining about?\"
   inbedder embed reviews.jsonl -q \"How does the writer feel?\" -o feelings.parquet --answers
-  inbedder cluster reviews.jsonl -q \"How does the writer feel?\" -k auto -o feelings.jsonl";
+  inbedder cluster reviews.jsonl -q \"How does the writer feel?\" -k auto -o feelings.jsonl
+  inbedder check reviews.jsonl -q \"How does the writer feel?\"";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -44,6 +47,10 @@ pub(crate) enum Command {
     Merge(MergeArgs),
     /// Measure the speed of embedding on this machine
     Bench(BenchArgs),
+    /// Measure systems on tasks with known answers
+    Eval(EvalArgs),
+    /// Tell whether a question is any good for some texts
+    Check(CheckArgs),
     /// List the built-in models, or fetch one
     Models(ModelsArgs),
     /// Print completions for a shell
@@ -58,6 +65,8 @@ impl Cli {
             Command::Ask(args) => &args.run,
             Command::Embed(args) => &args.run,
             Command::Bench(args) => &args.run,
+            Command::Eval(args) => &args.run,
+            Command::Check(args) => &args.run,
             Command::Cluster(args) => &args.run,
             Command::Merge(_) | Command::Models(_) | Command::Completions(_) => return 0,
         };
@@ -290,7 +299,7 @@ pub(crate) enum InputFormat {
 }
 
 /// Which questions, of which model.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct RunArgs {
     /// A question to ask about every text (repeatable)
     #[arg(short, long = "question", value_name = "QUESTION")]

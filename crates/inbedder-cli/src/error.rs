@@ -45,6 +45,12 @@ pub(crate) enum Error {
     /// From the library.
     #[error("{0}")]
     Library(inbedder::Error),
+    /// From evaluation.
+    #[error("{0}")]
+    Eval(inbedder_eval::Error),
+    /// Tasks that could not be measured, whatever the others gave.
+    #[error("{failed} of {of} tasks failed")]
+    Tasks { failed: usize, of: usize },
 }
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
@@ -83,6 +89,7 @@ impl Error {
     /// The one table from failures to exit statuses.
     pub(crate) fn exit_status(&self) -> u8 {
         use inbedder::Error as Library;
+        use inbedder_eval::Error as Evaluation;
         match self {
             Self::Usage(_)
             | Self::Input { .. }
@@ -114,7 +121,9 @@ impl Error {
                 | Library::MetadataKey { .. }
                 | Library::Tokenizer { .. },
             ) => 2,
-            Self::Library(_) => 1,
+            Self::Eval(Evaluation::Cache { .. } | Evaluation::Undefined { .. }) => 1,
+            Self::Eval(_) => 2,
+            Self::Tasks { .. } | Self::Library(_) => 1,
         }
     }
 
@@ -129,6 +138,15 @@ impl From<inbedder::Error> for Error {
         match error {
             inbedder::Error::Interrupted => Self::Interrupted,
             other => Self::Library(other),
+        }
+    }
+}
+
+impl From<inbedder_eval::Error> for Error {
+    fn from(error: inbedder_eval::Error) -> Self {
+        match error {
+            inbedder_eval::Error::Embedder(error) => error.into(),
+            other => Self::Eval(other),
         }
     }
 }

@@ -211,6 +211,7 @@ fn decode(bytes: &[u8]) -> Option<(String, Output)> {
             .collect(),
         answers: serde_json::from_str(metadata.get("answers")?).ok()?,
         stats,
+        ..Output::default()
     };
     Some((metadata.get("texts")?.clone(), output))
 }

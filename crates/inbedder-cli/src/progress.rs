@@ -92,6 +92,11 @@ impl Bar {
         self.bar.reset_eta();
     }
 
+    /// Ends the bar without a word.
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
     /// Ends the bar and says what was done.
     pub(crate) fn finish(&self, what: &str, stats: &Stats) {
         self.bar.finish_and_clear();

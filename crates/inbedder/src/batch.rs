@@ -25,20 +25,29 @@ impl Batch {
 /// Fewer distinct tokens than this make products too small to run at full speed.
 const SMALLEST: usize = 192;
 
-/// Splits prompts, `questions` to a text, into batches of at most `budget` distinct tokens (a single
-/// prompt may have more). Between texts it splits earlier, the more so the less is left, so that no
+/// Splits prompts, `per_text[t]` of them to text t, into batches of at most `budget` distinct
+/// tokens (a single prompt may have more). Between texts it splits earlier, the more so the less is left, so that no
 /// worker waits long for another's last batch.
 pub(crate) fn split(
     prompts: &[Prompt],
-    questions: usize,
+    per_text: &[usize],
     budget: usize,
     workers: usize,
 ) -> Vec<Batch> {
     let ids = |prompt: usize| prompts[prompt].ids.as_slice();
-    let mut texts: Vec<usize> = (0..prompts.len() / questions.max(1)).collect();
-    let of_text = |text: usize| text * questions..(text + 1) * questions;
+    let ends: Vec<usize> = per_text
+        .iter()
+        .scan(0, |end, count| {
+            *end += count;
+            Some(*end)
+        })
+        .collect();
+    let of_text = |text: usize| ends[text] - per_text[text]..ends[text];
+    // A text that is asked nothing sorts last.
+    let first = |text: usize| of_text(text).next().map_or(&[][..], ids);
+    let mut texts: Vec<usize> = (0..per_text.len()).collect();
     texts.sort_by(|a, b| {
-        let (first, second) = (ids(of_text(*a).start), ids(of_text(*b).start));
+        let (first, second) = (first(*a), first(*b));
         second
             .len()
             .cmp(&first.len())
@@ -115,7 +124,7 @@ mod tests {
     #[test]
     fn equal_texts_meet_and_long_ones_go_first() {
         let prompts = prompts(&[&[1, 2], &[7, 8, 9], &[1, 3], &[1, 2]]);
-        let batches = split(&prompts, 1, 100, 1);
+        let batches = split(&prompts, &[1; 4], 100, 1);
         assert_eq!(
             batches,
             [Batch {
@@ -133,7 +142,7 @@ mod tests {
         let ids: Vec<Vec<u32>> = (0..4).map(with).collect();
         let slices: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
         let sizes = |budget| {
-            split(&prompts(&slices), 4, budget, 1)
+            split(&prompts(&slices), &[4], budget, 1)
                 .iter()
                 .map(|b| b.prompts.len())
                 .collect::<Vec<_>>()
@@ -147,18 +156,21 @@ mod tests {
         #[test]
         fn every_prompt_is_in_one_batch_and_every_text_is_counted_once(
             lengths in proptest::collection::vec(1usize..50, 0..40),
-            questions in 1usize..4, budget in 1usize..400, workers in 1usize..5,
+            questions in proptest::collection::vec(1usize..4, 13), budget in 1usize..400, workers in 1usize..5,
         ) {
-            let count = lengths.len() / questions * questions;
+            let mut count = 0;
+            let fits = |q: &&usize| { count += **q; count <= lengths.len() };
+            let per_text: Vec<usize> = questions.iter().take_while(fits).copied().collect();
+            let count: usize = per_text.iter().sum();
             let prompts: Vec<Prompt> = lengths[..count]
                 .iter()
                 .map(|n| Prompt { ids: (0..*n as u32).collect(), truncated: false })
                 .collect();
-            let batches = split(&prompts, questions, budget, workers);
+            let batches = split(&prompts, &per_text, budget, workers);
             let mut seen: Vec<usize> = batches.iter().flat_map(|b| b.prompts.clone()).collect();
             seen.sort_unstable();
             prop_assert_eq!(seen, (0..count).collect::<Vec<_>>());
-            prop_assert_eq!(batches.iter().map(|b| b.texts).sum::<usize>(), count / questions);
+            prop_assert_eq!(batches.iter().map(|b| b.texts).sum::<usize>(), per_text.len());
         }
     }
 }

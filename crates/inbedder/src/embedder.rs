@@ -44,6 +44,8 @@ pub struct Request {
     pub readout: Option<Readout>,
     /// Layer to read, 0 (token embedding) to L (after the final norm); `None` is L.
     pub layer: Option<usize>,
+    /// Further readouts of the same pass, each with its layer; they come back in [`Output::also`].
+    pub also: Vec<(Readout, usize)>,
     /// Scaling of the embeddings.
     pub normalize: Normalize,
     /// Also answer in words, with at most so many tokens ([`MAX_ANSWER_TOKENS`]).
@@ -63,6 +65,7 @@ impl Request {
             max_tokens: 512,
             readout: Some(Readout::default()),
             layer: None,
+            also: Vec::new(),
             normalize: Normalize::default(),
             answer_tokens: None,
             token_budget: 1024,
@@ -77,6 +80,8 @@ pub struct Output {
     pub dim: usize,
     /// `[text][question][dim]`; empty when no readout was asked for.
     pub embeddings: Vec<f32>,
+    /// `[further readout][text][question][dim]`, in the order of [`Request::also`].
+    pub also: Vec<Vec<f32>>,
     /// `[text][question]`; empty when no answers were asked for.
     pub answers: Vec<String>,
     /// Counts.
@@ -238,25 +243,10 @@ impl Embedder {
         if request.questions.is_empty() {
             return Err(Error::NoQuestion);
         }
-        let in_range = |what: &'static str, value: usize, least: usize, most: usize| {
-            let error = Error::OutOfRange {
-                what,
-                value,
-                least,
-                most,
-            };
-            if (least..=most).contains(&value) {
-                Ok(())
-            } else {
-                Err(error)
-            }
-        };
-        in_range(
-            "layer",
-            request.layer.unwrap_or(0),
-            0,
-            self.model.spec.layers,
-        )?;
+        let further = request.also.iter().map(|(_, layer)| *layer);
+        for layer in further.chain([request.layer.unwrap_or(0)]) {
+            in_range("layer", layer, 0, self.model.spec.layers)?;
+        }
         in_range("tokens per prompt", request.max_tokens, 1, MAX_TOKENS)?;
         in_range(
             "tokens per answer",
@@ -294,34 +284,60 @@ impl Embedder {
         request: &Request,
         progress: &dyn Progress,
     ) -> Result<Output> {
+        let all: Vec<usize> = (0..request.questions.len()).collect();
+        self.run_each(texts, &vec![all; texts.len()], request, progress)
+    }
+
+    /// Asks each text its own questions: `asked[text]` holds indices into the request's questions.
+    ///
+    /// The output is text-major as that of [`Self::run`], with as many prompts per text as it was
+    /// asked questions.
+    ///
+    /// # Errors
+    /// As for [`Self::run`], and an index that names no question, or other than one list per text.
+    pub fn run_each<T: AsRef<str> + Sync>(
+        &self,
+        texts: &[T],
+        asked: &[Vec<usize>],
+        request: &Request,
+        progress: &dyn Progress,
+    ) -> Result<Output> {
         self.check(request)?;
+        let lists = ("lists of questions", asked.len(), texts.len(), texts.len());
+        let last = request.questions.len() - 1;
+        let indices = asked.iter().flatten();
+        let indices = indices.map(|index| ("question's index", *index, 0, last));
+        for (what, value, least, most) in std::iter::once(lists).chain(indices) {
+            in_range(what, value, least, most)?;
+        }
         self.pool
-            .install(|| self.run_in_pool(texts, request, progress))
+            .install(|| self.run_in_pool(texts, asked, request, progress))
     }
 
     fn run_in_pool<T: AsRef<str> + Sync>(
         &self,
         texts: &[T],
+        asked: &[Vec<usize>],
         request: &Request,
         progress: &dyn Progress,
     ) -> Result<Output> {
-        let questions = &request.questions;
         let renderer = self.renderer(request);
-        let count = texts.len() * questions.len();
-        let prompts: Vec<Prompt> = (0..count)
+        let pairs: Vec<(&str, &str)> = texts
+            .iter()
+            .zip(asked)
+            .flat_map(|(text, asked)| asked.iter().map(move |q| (text.as_ref(), q)))
+            .map(|(text, q)| (text, request.questions[*q].as_str()))
+            .collect();
+        let prompts: Vec<Prompt> = pairs
             .into_par_iter()
-            .map(|i| {
-                renderer.render(
-                    texts[i / questions.len()].as_ref(),
-                    &questions[i % questions.len()],
-                )
-            })
+            .map(|(text, question)| renderer.render(text, question))
             .collect::<Result<_>>()?;
+        let per_text: Vec<usize> = asked.iter().map(Vec::len).collect();
         if request.answer_tokens.is_some() {
             self.model.head()?;
         }
         let workers = self.pool.current_num_threads();
-        let batches = batch::split(&prompts, questions.len(), request.token_budget, workers);
+        let batches = batch::split(&prompts, &per_text, request.token_budget, workers);
         let mut output = self.empty_output(request, texts.len(), &prompts);
         let parts = (&self.model, &self.tokenizer);
         Run::new(parts, request, &prompts, &batches, progress).fill(&mut output)?;
@@ -342,6 +358,7 @@ impl Embedder {
         Output {
             dim,
             embeddings: vec![0.0; prompts.len() * dim],
+            also: vec![vec![0.0; prompts.len() * self.model.spec.hidden]; request.also.len()],
             answers: vec![String::new(); answers],
             stats: Stats {
                 texts,
@@ -352,6 +369,20 @@ impl Embedder {
             },
         }
     }
+}
+
+/// # Errors
+/// [`Error::OutOfRange`].
+fn in_range(what: &'static str, value: usize, least: usize, most: usize) -> Result<()> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::OutOfRange {
+        what,
+        value,
+        least,
+        most,
+    })
 }
 
 /// Cosine of two vectors of one length; 0 if either is zero.

@@ -33,6 +33,7 @@ pub(crate) struct Run<'a> {
 #[derive(Default)]
 struct BatchResult {
     embeddings: Vec<f32>,
+    also: Vec<Vec<f32>>,
     answers: Vec<String>,
     read_tokens: usize,
     answer_tokens: usize,
@@ -147,14 +148,14 @@ impl<'a> Run<'a> {
         let keep_going = || !stop.load(Ordering::Relaxed) && self.progress.advance(0, 0);
         let mut forward = Forward::new(model, self.take_cache(), threads, &keep_going);
 
-        let mut taps = Vec::new();
-        if let Some(readout) = request.readout {
-            let layer = request.layer.unwrap_or(model.spec.layers);
-            taps.push(Tap {
-                layer,
-                rows: readout.rows(&plan, ids.len()),
-            });
-        }
+        let main = request.readout;
+        let main = main.map(|readout| (readout, request.layer.unwrap_or(model.spec.layers)));
+        let readouts: Vec<_> = main.into_iter().chain(request.also.clone()).collect();
+        let tap = |(readout, layer): &(Readout, usize)| Tap {
+            layer: *layer,
+            rows: readout.rows(&plan, ids.len()),
+        };
+        let mut taps: Vec<Tap> = readouts.iter().map(tap).collect();
         if generator.is_some() {
             taps.push(Tap {
                 layer: model.spec.layers,
@@ -167,12 +168,17 @@ impl<'a> Run<'a> {
             read_tokens,
             ..BatchResult::default()
         };
-        if let Some(readout) = request.readout {
-            let hidden = model.spec.hidden;
-            result.embeddings = vec![0.0; ids.len() * hidden];
-            for (prompt, embedding) in result.embeddings.chunks_exact_mut(hidden).enumerate() {
-                readout.embed(&plan, prompt, &taps[0].rows, &states[0], embedding);
+        let hidden = model.spec.hidden;
+        for (i, (readout, _)) in readouts.iter().enumerate() {
+            let mut embeddings = vec![0.0; ids.len() * hidden];
+            for (prompt, embedding) in embeddings.chunks_exact_mut(hidden).enumerate() {
+                readout.embed(&plan, prompt, &taps[i].rows, &states[i], embedding);
                 request.normalize.apply(embedding);
+            }
+            if main.is_some() && i == 0 {
+                result.embeddings = embeddings;
+            } else {
+                result.also.push(embeddings);
             }
         }
         if let (Some(generator), Some(tap), Some(states)) = (generator, taps.last(), states.last())
@@ -200,6 +206,10 @@ impl BatchResult {
         for (k, prompt) in batch.prompts.iter().enumerate() {
             output.embeddings[prompt * dim..][..dim]
                 .copy_from_slice(&self.embeddings[k * dim..][..dim]);
+            for (into, from) in output.also.iter_mut().zip(&self.also) {
+                let dim = from.len() / batch.prompts.len();
+                into[prompt * dim..][..dim].copy_from_slice(&from[k * dim..][..dim]);
+            }
         }
         for (prompt, answer) in batch.prompts.iter().zip(self.answers) {
             output.answers[*prompt] = answer;

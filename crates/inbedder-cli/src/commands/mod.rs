@@ -2,10 +2,12 @@
 
 pub(crate) mod ask;
 pub(crate) mod bench;
+pub(crate) mod check;
 pub(crate) mod cluster;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod embed;
+pub(crate) mod eval;
 pub(crate) mod merge;
 pub(crate) mod models;
 
@@ -15,6 +17,7 @@ use crate::input::{Input, Window};
 use crate::parts::Parts;
 use crate::progress::{Bar, FetchBar, catch_interrupts};
 use inbedder::{Embedder, LoadOptions, Output, Request, Stats};
+use std::path::Path;
 use std::time::Instant;
 
 /// Prompts that are asked at a time: enough for long batches, little enough to hold, and to lose
@@ -25,9 +28,7 @@ const WINDOW: usize = 1024;
 fn questions(args: &RunArgs) -> Result<Vec<String>> {
     let mut questions = args.questions.clone();
     if let Some(path) = &args.questions_file {
-        let text = std::fs::read_to_string(path).map_err(|cause| Error::input(path, 0, cause))?;
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        questions.extend(lines.map(str::to_string));
+        questions.extend(lines(path)?);
     }
     if let Some(empty) = questions
         .iter()
@@ -45,6 +46,13 @@ fn questions(args: &RunArgs) -> Result<Vec<String>> {
         )));
     }
     Ok(questions)
+}
+
+/// The lines of a file that are not blank.
+fn lines(path: &Path) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(path).map_err(|cause| Error::input(path, 0, cause))?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    Ok(lines.map(str::to_string).collect())
 }
 
 /// The questions, of which there must be one.

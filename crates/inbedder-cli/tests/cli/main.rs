@@ -3,7 +3,8 @@
 //!
 //! `support`: running it; `inputs`: what is read and refused; `outputs`: what is written, and what is
 //! left when writing fails; `jobs`: jobs that are stopped, shared or have rows that cannot be read;
-//! `cluster` and `center`: clusters, and vectors without their mean; `commands`: the rest.
+//! `cluster` and `center`: clusters, and vectors without their mean; `evaluation`: eval and check;
+//! `commands`: the rest.
 
 // Helpers of tests are test code too, which `allow-unwrap-in-tests` does not see.
 #![allow(clippy::unwrap_used)]
@@ -11,6 +12,7 @@
 mod center;
 mod cluster;
 mod commands;
+mod evaluation;
 mod inputs;
 mod jobs;
 mod outputs;

@@ -110,6 +110,7 @@ fn requests_out_of_range_are_refused_with_the_range() {
     };
     refused(|r| r.questions.clear(), "question");
     refused(|r| r.layer = Some(3), "0 to 2");
+    refused(|r| r.also = vec![(Readout::FstGen, 3)], "0 to 2");
     refused(|r| r.max_tokens = 0, "1 to 8192");
     refused(|r| r.answer_tokens = Some(0), "1 to 512");
     refused(|r| r.token_budget = 0, "token budget");
@@ -151,4 +152,39 @@ fn a_worker_that_fails_ends_the_job() {
     // The embedder is as good as before.
     let request = Request::new(vec!["Why?".into()]);
     assert!(embedder(3).run(&["abc"], &request, &()).is_ok());
+}
+
+#[test]
+fn further_readouts_and_texts_with_questions_of_their_own_are_as_if_asked_alone() {
+    let mut request = Request::new(vec!["Who?".into(), "Why?".into(), "Where to?".into()]);
+    request.also = vec![(Readout::AvgPpt, 2), (Readout::FstGen, 1)];
+    let (texts, asked) = (["abc", "abd", "a"], [vec![2, 0], vec![], vec![1]]);
+    let output = embedder(1).run_each(&texts, &asked, &request, &()).unwrap();
+    assert_eq!((output.stats.prompts, output.also.len()), (3, 2));
+    let prompts = [("abc", "Where to?"), ("abc", "Who?"), ("a", "Why?")];
+    let settings = [
+        (Readout::FstGen, 2),
+        (Readout::AvgPpt, 2),
+        (Readout::FstGen, 1),
+    ];
+    let all = [&output.embeddings, &output.also[0], &output.also[1]];
+    for (vectors, (readout, layer)) in all.into_iter().zip(settings) {
+        for (vector, (text, question)) in vectors.chunks_exact(output.dim).zip(prompts) {
+            let mut alone = Request::new(vec![question.into()]);
+            (alone.readout, alone.layer) = (Some(readout), Some(layer));
+            let alone = embedder(1).run(&[text], &alone, &()).unwrap();
+            let close = cosine(vector, &alone.embeddings);
+            assert!(
+                close >= 0.999_999,
+                "{close}: {readout} of {layer}, {text} {question}"
+            );
+        }
+    }
+    let wrong = embedder(1).run_each(&texts, &[vec![3], vec![], vec![]], &request, &());
+    assert!(wrong.unwrap_err().to_string().contains("0 to 2"));
+    assert!(
+        embedder(1)
+            .run_each(&texts, &[vec![0]], &request, &())
+            .is_err()
+    );
 }
