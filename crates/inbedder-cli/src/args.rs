@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Cluster(ClusterArgs),
     /// Join the outputs of embed --shard
     Merge(MergeArgs),
+    /// Measure the speed of embedding on this machine
+    Bench(BenchArgs),
     /// Measure systems on tasks with known answers
     Eval(EvalArgs),
     /// Tell whether a question is any good for some texts
@@ -62,6 +64,7 @@ impl Cli {
             Command::Compare(args) => &args.run,
             Command::Ask(args) => &args.run,
             Command::Embed(args) => &args.run,
+            Command::Bench(args) => &args.run,
             Command::Eval(args) => &args.run,
             Command::Check(args) => &args.run,
             Command::Cluster(args) => &args.run,
@@ -211,6 +214,40 @@ pub(crate) struct MergeArgs {
     pub(crate) force: bool,
 }
 
+/// Tokens per second of whole runs (a first one warms up), and the linear layers' operations as a
+/// share of what the cores could do in registers alone.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  inbedder bench
+  inbedder bench reviews.jsonl -q \"How does the writer feel?\" --precision int8 --threads 1
+  inbedder bench news.jsonl -q \"Where?\" -q \"Topic?\" --limit 100 --json
+  inbedder bench --peak")]
+pub(crate) struct BenchArgs {
+    /// File of texts [default: 64 built-in texts of about 100 tokens]
+    pub(crate) input: Option<PathBuf>,
+    /// Column or field that holds the text
+    #[arg(long, default_value = "text", value_name = "NAME")]
+    pub(crate) text_field: String,
+    /// Use the first N texts only
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Runs to time
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rounds: u64,
+    /// Also generate the answers
+    #[arg(long)]
+    pub(crate) answers: bool,
+    /// Print the cores' peak in each precision instead: products in registers alone
+    #[arg(long)]
+    pub(crate) peak: bool,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ModelsArgs {
     #[command(subcommand)]
@@ -285,9 +322,9 @@ pub(crate) struct RunArgs {
     /// Scaling of vectors: l2 or none
     #[arg(long, default_value_t)]
     pub(crate) normalize: Normalize,
-    /// Precision of the weights: f32, bf16 or int8
-    #[arg(long, default_value_t)]
-    pub(crate) precision: Precision,
+    /// Precision of the weights: auto (bf16 where the chip multiplies it, else f32), f32, bf16 or int8
+    #[arg(long, default_value = "auto")]
+    pub(crate) precision: PrecisionChoice,
     /// Worker threads [default: one per core]
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
     pub(crate) threads: usize,
@@ -312,6 +349,23 @@ pub(crate) struct RunArgs {
     /// Print what is done and how long it takes
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+/// `auto` or a precision by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PrecisionChoice(pub(crate) Option<Precision>);
+
+impl std::str::FromStr for PrecisionChoice {
+    type Err = String;
+
+    /// # Errors
+    /// A message that lists the names.
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "auto" => Ok(Self(None)),
+            _ => name.parse().map(|precision| Self(Some(precision))),
+        }
+    }
 }
 
 impl RunArgs {

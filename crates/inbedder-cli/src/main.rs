@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Embed(args) => commands::embed::run(args),
         Command::Cluster(args) => commands::cluster::run(args),
         Command::Merge(args) => commands::merge::run(args),
+        Command::Bench(args) => commands::bench::run(args),
         Command::Eval(args) => commands::eval::run(args),
         Command::Check(args) => commands::check::run(args),
         Command::Models(args) => commands::models::run(args),

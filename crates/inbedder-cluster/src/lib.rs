@@ -1,7 +1,7 @@
 //! Clusters of embeddings, what they are about, and how well they fit what is known.
 //!
 //! Vectors in, partitions and numbers out: [`KMeans`] (full and mini-batch), [`Hdbscan`] and
-//! [`Dendrogram`] find clusters, [`choose_k`] how many there are, [`describe`] puts them into words. For
+//! [`Dendrogram`] find clusters, [`choose_k`] how many there are, [`describe()`] puts them into words. For
 //! two labellings of the same things [`Contingency`] has the measures. [`Centering`] takes off what all
 //! vectors of a question have in common, before any of this.
 //!

@@ -128,7 +128,7 @@ impl ModelSource {
             "truncate": self.request.truncate.to_string(),
             "max_tokens": self.request.max_tokens,
             "normalize": self.request.normalize.to_string(),
-            "precision": info.precision,
+            "precision": info.precision.to_string(),
             "readout": readout.to_string(),
             "layer": layer,
             "version": env!("CARGO_PKG_VERSION"),
@@ -190,7 +190,7 @@ impl Source for ModelSource {
         json!({
             "model": info.name,
             "family": info.family,
-            "instruction_set": info.instruction_set,
+            "instruction_set": info.instruction_set.to_string(),
             "threads": info.threads,
             "readings": readings,
         })

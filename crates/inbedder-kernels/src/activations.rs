@@ -4,7 +4,7 @@
 use crate::format::{Format, to_bf16};
 use crate::isa::{Isa, on_level};
 use crate::memory::{Aligned, bytes};
-use crate::simd::Simd;
+use crate::simd::{MAX_LANES, Simd, each_vector, read};
 
 /// Rows of f32: `rows` rows, `stride` floats apart.
 #[derive(Debug, Clone, Copy)]
@@ -120,15 +120,14 @@ struct Job<'a> {
     correction: &'a mut i32,
 }
 
-/// Plain loops that the compiler turns into the level's vectors.
-///
 /// # Safety
-/// The level's instructions are there.
+/// `out` holds whole groups for all of `x`; the level's instructions are there.
 #[inline(always)]
 unsafe fn convert<S: Simd>(job: Job<'_>) {
     let Job { x, out, .. } = job;
     out[x.len() * job.format.activation_bytes()..].fill(0);
     match job.format {
+        // Plain loops that the compiler turns into the level's vectors.
         Format::F32 | Format::WideBf16 => {
             let (chunks, _) = out.as_chunks_mut::<4>();
             for (out, x) in chunks.iter_mut().zip(x) {
@@ -143,61 +142,72 @@ unsafe fn convert<S: Simd>(job: Job<'_>) {
             }
         }
         Format::BytePairs => {
-            let (by, scale) = quantization(x, job.limit);
-            *job.scale = scale;
+            // SAFETY: as for this function.
+            unsafe { quantize::<S, 2>(x, job.limit, out, job.scale) };
             *job.correction = 0;
-            let (chunks, _) = out.as_chunks_mut::<2>();
-            for (out, x) in chunks.iter_mut().zip(x) {
-                *out = ((x * by).round_ties_even() as i16).to_ne_bytes();
-            }
         }
         #[cfg(target_arch = "x86_64")]
         Format::NativeBytes => {
-            let (by, scale) = quantization(x, job.limit);
-            *job.scale = scale;
-            let mut total = 0;
-            for (out, x) in out.iter_mut().zip(x) {
-                let quantized = (x * by).round_ties_even() as i8;
-                total += i32::from(quantized);
-                *out = quantized as u8;
-            }
+            // SAFETY: as for this function.
+            let total = unsafe { quantize::<S, 1>(x, job.limit, out, job.scale) };
             // The weights are stored 128 too high.
-            *job.correction = -128 * total;
+            *job.correction = total.wrapping_mul(-128);
         }
     }
 }
 
-/// What to multiply a row by to quantise it, and to get it back. A row with NaN or infinity in it is
-/// NaN as a whole, a row of zeros stays zeros.
+/// Quantises a row to integers of `BYTES` bytes (1 or 2) with magnitudes up to `limit`; returns their
+/// sum. A row with NaN or infinity in it is NaN as a whole, a row of zeros stays zeros.
+///
+/// # Safety
+/// `out` holds `BYTES` bytes for each of `x`; the level's instructions are there.
 #[inline(always)]
-fn quantization(x: &[f32], limit: f32) -> (f32, f32) {
-    // Lanes of their own let the compiler vectorise both.
-    let (mut largest, mut poison) = ([0.0f32; 16], [0.0f32; 16]);
-    let (chunks, rest) = x.as_chunks::<16>();
-    for chunk in chunks {
-        for i in 0..16 {
-            let magnitude = chunk[i].abs();
-            largest[i] = if magnitude > largest[i] {
-                magnitude
+unsafe fn quantize<S: Simd, const BYTES: usize>(
+    x: &[f32],
+    limit: f32,
+    out: &mut [u8],
+    scale: &mut f32,
+) -> i32 {
+    debug_assert!(x.len() * BYTES <= out.len());
+    let (at, to) = (x.as_ptr(), out.as_mut_ptr());
+    // SAFETY: `each_vector` stays inside `x`, and so inside `out`; a vector that is not whole goes
+    // through a buffer.
+    unsafe {
+        let zero = S::splat(0.0);
+        let (mut largest, mut poison) = (zero, zero);
+        each_vector!(S, x.len(), |i, part| {
+            let v = read::<S>(at.add(i), part);
+            largest = S::max(S::max(v, S::sub(zero, v)), largest);
+            poison = S::mul_add(v, zero, poison);
+        });
+        let (largest, poison) = (S::largest(largest), S::sum(poison));
+        *scale = largest / limit + poison;
+        let by = if largest > 0.0 { limit / largest } else { 0.0 };
+        let by = S::splat(if by.is_finite() { by } else { 0.0 });
+        let mut total = S::splat_bits(0);
+        each_vector!(S, x.len(), |i, part| {
+            let v = S::to_integers(S::mul(read::<S>(at.add(i), part), by));
+            total = S::add_integers(total, v);
+            let mut buffer = [0u16; MAX_LANES];
+            let whole = part.is_none();
+            let target = if whole {
+                to.add(i * BYTES)
             } else {
-                largest[i]
+                buffer.as_mut_ptr().cast()
             };
-            poison[i] += chunk[i] * 0.0;
-        }
+            if BYTES == 1 {
+                S::store_bytes(target.cast(), v);
+            } else {
+                S::store_halves(target.cast(), v);
+            }
+            if let Some(n) = part {
+                std::ptr::copy_nonoverlapping(target, to.add(i * BYTES), n * BYTES);
+            }
+        });
+        let mut lanes = [0.0f32; MAX_LANES];
+        S::store(lanes.as_mut_ptr(), S::float_bits(total));
+        lanes[..S::LANES]
+            .iter()
+            .fold(0, |sum: i32, lane| sum.wrapping_add(lane.to_bits() as i32))
     }
-    for (i, x) in rest.iter().enumerate() {
-        largest[i] = if x.abs() > largest[i] {
-            x.abs()
-        } else {
-            largest[i]
-        };
-        poison[i] += x * 0.0;
-    }
-    let largest = largest.into_iter().fold(0.0, f32::max);
-    let poison: f32 = poison.into_iter().sum();
-    let by = if largest > 0.0 { limit / largest } else { 0.0 };
-    (
-        if by.is_finite() { by } else { 0.0 },
-        largest / limit + poison,
-    )
 }

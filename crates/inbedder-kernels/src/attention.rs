@@ -214,7 +214,7 @@ unsafe fn gather<S: Simd>(job: Job<'_>, scratch: &mut Scratch) {
         .iter()
         .map(|span| span.position + span.keys.len())
         .max();
-    scratch.stride = end.unwrap_or(0).next_multiple_of(panel::<S>());
+    scratch.stride = end.unwrap_or(0).next_multiple_of(panel::<S>()) + panel::<S>();
     scratch.queries.resize(lines * dim, 0.0);
     scratch.scores.resize(lines * scratch.stride, 0.0);
     scratch.totals.resize(lines, 0.0);
@@ -240,7 +240,8 @@ unsafe fn gather<S: Simd>(job: Job<'_>, scratch: &mut Scratch) {
     }
 }
 
-/// Queries times the keys of one span, into the columns of the keys' positions.
+/// Queries times the keys of one span, into the columns of the keys' positions. Columns behind them
+/// may be overwritten: those of later spans, which come later, and those that no line sees.
 ///
 /// # Safety
 /// As for `attend`; `gather` sized the buffers.
@@ -253,10 +254,19 @@ unsafe fn score<S: Simd>(job: Job<'_>, span: &Span, scratch: &mut Scratch) {
         // The part of the block that belongs to the span.
         let keys = span.keys.start.max(block * width)..span.keys.end.min((block + 1) * width);
         let column = span.position + keys.start - span.keys.start;
+        let from = keys.start % width;
         for first in lines.clone().step_by(S::TILE_ROWS) {
             let rows = S::TILE_ROWS.min(lines.end - first);
+            let at = first * scratch.stride + column;
+            // A block whose first key belongs to the span has its columns where they should be.
+            let (to, stride) = if from == 0 {
+                (scratch.scores[at..].as_mut_ptr(), scratch.stride)
+            } else {
+                (sums.as_mut_ptr(), width)
+            };
             // SAFETY: lines `first..first + rows` hold `dim` floats each; the key panel is
-            // `[dim][panel]`; `sums` holds a whole tile.
+            // `[dim][panel]`; `sums` holds a whole tile, and a line of scores a whole panel behind
+            // its last position.
             unsafe {
                 multiply::<F32<S>>(Tile {
                     rows,
@@ -264,15 +274,17 @@ unsafe fn score<S: Simd>(job: Job<'_>, span: &Span, scratch: &mut Scratch) {
                     x: scratch.queries.as_ptr().add(first * dim).cast(),
                     x_stride: 4 * dim,
                     panel: job.cache.keys(job.layer, job.head, block).as_ptr().cast(),
-                    sums: sums.as_mut_ptr(),
-                    sums_stride: width,
+                    sums: to,
+                    sums_stride: stride,
                     accumulate: false,
                 });
             }
-            for r in 0..rows {
-                let from = &sums[r * width + keys.start % width..][..keys.len()];
-                let at = (first + r) * scratch.stride + column;
-                scratch.scores[at..at + keys.len()].copy_from_slice(from);
+            if from > 0 {
+                for r in 0..rows {
+                    let at = at + r * scratch.stride;
+                    let part = &sums[r * width + from..][..keys.len()];
+                    scratch.scores[at..at + keys.len()].copy_from_slice(part);
+                }
             }
         }
     }

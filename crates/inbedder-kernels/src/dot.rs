@@ -4,8 +4,59 @@
 //!
 //! A step takes a group of inputs at once: one f32, a pair of bf16 or of bytes, or four bytes.
 
+use crate::format::Format;
+use crate::isa::{Isa, on_level};
 use crate::simd::Simd;
 use std::marker::PhantomData;
+
+/// A computation that is one text for every arithmetic.
+pub(crate) trait DotKernel {
+    /// # Safety
+    /// The instructions of `D` are there; what else is asked for is up to the kernel.
+    unsafe fn run<D: Dot>(self);
+}
+
+/// Runs a kernel with the arithmetic of a format at a level, its instructions enabled.
+///
+/// # Safety
+/// The kernel's own contract; `format` is one that [`Format::of`] gives for `isa`.
+pub(crate) unsafe fn on_format<K: DotKernel>(isa: Isa, format: Format, kernel: K) {
+    match format {
+        Format::F32 => on_level!(isa, run_f32<K: DotKernel>(kernel: K)),
+        Format::WideBf16 => on_level!(isa, run_wide_bf16<K: DotKernel>(kernel: K)),
+        Format::BytePairs => on_level!(isa, run_byte_pairs<K: DotKernel>(kernel: K)),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a level has this format only if it has AVX-512 BF16; the rest is the caller's.
+        Format::NativeBf16 => unsafe { native::run_bf16(kernel) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a level has this format only if it has AVX-512 VNNI; the rest is the caller's.
+        Format::NativeBytes => unsafe { native::run_bytes(kernel) },
+    }
+}
+
+/// # Safety
+/// As for the kernel.
+#[inline(always)]
+unsafe fn run_f32<S: Simd, K: DotKernel>(kernel: K) {
+    // SAFETY: the contract is passed on.
+    unsafe { kernel.run::<F32<S>>() }
+}
+
+/// # Safety
+/// As for the kernel.
+#[inline(always)]
+unsafe fn run_wide_bf16<S: Simd, K: DotKernel>(kernel: K) {
+    // SAFETY: the contract is passed on.
+    unsafe { kernel.run::<WideBf16<S>>() }
+}
+
+/// # Safety
+/// As for the kernel.
+#[inline(always)]
+unsafe fn run_byte_pairs<S: Simd, K: DotKernel>(kernel: K) {
+    // SAFETY: the contract is passed on.
+    unsafe { kernel.run::<BytePairs<S>>() }
+}
 
 /// Multiplies groups of inputs and adds up.
 ///
@@ -171,19 +222,32 @@ impl<S: Simd> Dot for BytePairs<S> {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use native::{NativeBf16, NativeBytes};
-
-#[cfg(target_arch = "x86_64")]
 mod native {
     //! Products with an instruction of their own.
 
-    use super::Dot;
+    use super::{Dot, DotKernel};
     use crate::simd::{Avx512, Simd};
     use std::arch::x86_64::*;
 
+    /// # Safety
+    /// As for the kernel, and AVX-512 BF16 is there.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+    pub(super) unsafe fn run_bf16<K: DotKernel>(kernel: K) {
+        // SAFETY: the contract is passed on.
+        unsafe { kernel.run::<NativeBf16>() }
+    }
+
+    /// # Safety
+    /// As for the kernel, and AVX-512 VNNI is there.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+    pub(super) unsafe fn run_bytes<K: DotKernel>(kernel: K) {
+        // SAFETY: the contract is passed on.
+        unsafe { kernel.run::<NativeBytes>() }
+    }
+
     /// Pairs of bf16 activations and weights (AVX-512 BF16).
     #[derive(Clone, Copy)]
-    pub(crate) struct NativeBf16;
+    pub(super) struct NativeBf16;
 
     // SAFETY (of every block below): AVX-512 BF16 and VNNI are there where these types are used,
     // and pointers are valid, by the contract of `Dot`; vectors of one size have all bit patterns
@@ -234,7 +298,7 @@ mod native {
     /// Four unsigned bytes of weights (128 too high) times four signed ones of activations
     /// (AVX-512 VNNI).
     #[derive(Clone, Copy)]
-    pub(crate) struct NativeBytes;
+    pub(super) struct NativeBytes;
 
     impl Dot for NativeBytes {
         type S = Avx512;

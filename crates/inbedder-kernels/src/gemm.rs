@@ -2,11 +2,7 @@
 //! tile: bias, residual addition, SiLU gate.
 
 use crate::activations::Activations;
-use crate::dot::{BytePairs, Dot, F32, WideBf16};
-#[cfg(target_arch = "x86_64")]
-use crate::dot::{NativeBf16, NativeBytes};
-use crate::format::Format;
-use crate::isa::on_level;
+use crate::dot::{Dot, DotKernel, on_format};
 use crate::matrix::{Outputs, PackedMatrix};
 use crate::simd::{Simd, each_vector, read, silu, write};
 use crate::threads::{Shared, Threads};
@@ -58,65 +54,10 @@ pub fn gemm(
             out_stride,
             panels,
         };
-        multiply_panels(job);
+        // SAFETY: the shapes are checked above, the panels are this thread's, and a matrix has a
+        // format that its level gives.
+        unsafe { on_format(w.isa, w.format, job) };
     });
-}
-
-/// Calls the product of the matrix's format.
-fn multiply_panels(job: Job<'_>) {
-    match job.w.format {
-        Format::F32 => on_level!(job.w.isa, multiply_f32(job: Job<'_>)),
-        Format::WideBf16 => on_level!(job.w.isa, multiply_wide_bf16(job: Job<'_>)),
-        Format::BytePairs => on_level!(job.w.isa, multiply_byte_pairs(job: Job<'_>)),
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a matrix has this format only at a level that has AVX-512 BF16.
-        Format::NativeBf16 => unsafe { multiply_native_bf16(job) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a matrix has this format only at a level that has AVX-512 VNNI.
-        Format::NativeBytes => unsafe { multiply_native_bytes(job) },
-    }
-}
-
-/// # Safety
-/// As for `multiply_with`.
-#[inline(always)]
-unsafe fn multiply_f32<S: Simd>(job: Job<'_>) {
-    // SAFETY: the contract is passed on.
-    unsafe { multiply_with::<F32<S>>(job) }
-}
-
-/// # Safety
-/// As for `multiply_with`.
-#[inline(always)]
-unsafe fn multiply_wide_bf16<S: Simd>(job: Job<'_>) {
-    // SAFETY: the contract is passed on.
-    unsafe { multiply_with::<WideBf16<S>>(job) }
-}
-
-/// # Safety
-/// As for `multiply_with`.
-#[inline(always)]
-unsafe fn multiply_byte_pairs<S: Simd>(job: Job<'_>) {
-    // SAFETY: the contract is passed on.
-    unsafe { multiply_with::<BytePairs<S>>(job) }
-}
-
-/// # Safety
-/// As for `multiply_with`.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
-unsafe fn multiply_native_bf16(job: Job<'_>) {
-    // SAFETY: the contract is passed on.
-    unsafe { multiply_with::<NativeBf16>(job) }
-}
-
-/// # Safety
-/// As for `multiply_with`.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
-unsafe fn multiply_native_bytes(job: Job<'_>) {
-    // SAFETY: the contract is passed on.
-    unsafe { multiply_with::<NativeBytes>(job) }
 }
 
 struct Job<'a> {
@@ -128,33 +69,35 @@ struct Job<'a> {
     panels: Range<usize>,
 }
 
-/// # Safety
-/// `gemm` checked the shapes; no other thread has the same panels; the instructions of `D` are
-/// there.
-#[inline(always)]
-unsafe fn multiply_with<D: Dot>(job: Job<'_>) {
-    let Job { x, w, .. } = job;
-    let mut sums: Sums = [0.0; MAX_ROWS * MAX_PANEL];
-    for p in job.panels.clone() {
-        for first in (0..x.rows).step_by(D::S::TILE_ROWS) {
-            let rows = D::S::TILE_ROWS.min(x.rows - first);
-            // SAFETY: rows `first..first + rows` of x exist and are staged in whole groups; panel p
-            // is whole; `sums` holds MAX_ROWS × MAX_PANEL sums.
-            unsafe {
-                multiply::<D>(Tile {
-                    rows,
-                    steps: w.steps(),
-                    x: x.data.as_ptr().add(first * x.stride),
-                    x_stride: x.stride,
-                    panel: w.panels.bytes().as_ptr().add(p * w.panel_bytes()),
-                    sums: sums.as_mut_ptr(),
-                    sums_stride: panel::<D::S>(),
-                    accumulate: false,
-                });
-                if w.format.is_integer() {
-                    scale::<D::S>(&job, p, first, rows, &mut sums);
+impl DotKernel for Job<'_> {
+    /// # Safety
+    /// `gemm` checked the shapes; no other thread has the same panels; the instructions of `D` are
+    /// there.
+    #[inline(always)]
+    unsafe fn run<D: Dot>(self) {
+        let Job { x, w, .. } = self;
+        let mut sums: Sums = [0.0; MAX_ROWS * MAX_PANEL];
+        for p in self.panels.clone() {
+            for first in (0..x.rows).step_by(D::S::TILE_ROWS) {
+                let rows = D::S::TILE_ROWS.min(x.rows - first);
+                // SAFETY: rows `first..first + rows` of x exist and are staged in whole groups; panel
+                // p is whole; `sums` holds MAX_ROWS × MAX_PANEL sums.
+                unsafe {
+                    multiply::<D>(Tile {
+                        rows,
+                        steps: w.steps(),
+                        x: x.data.as_ptr().add(first * x.stride),
+                        x_stride: x.stride,
+                        panel: w.panels.bytes().as_ptr().add(p * w.panel_bytes()),
+                        sums: sums.as_mut_ptr(),
+                        sums_stride: panel::<D::S>(),
+                        accumulate: false,
+                    });
+                    if w.format.is_integer() {
+                        scale::<D::S>(&self, p, first, rows, &mut sums);
+                    }
+                    finish::<D::S>(&self, p, first, rows, &mut sums);
                 }
-                finish::<D::S>(&job, p, first, rows, &mut sums);
             }
         }
     }
@@ -163,7 +106,7 @@ unsafe fn multiply_with<D: Dot>(job: Job<'_>) {
 /// Turns a tile's integer sums into floats.
 ///
 /// # Safety
-/// As for `multiply_with`; `sums` holds the tile of rows `first..first + rows` and panel p.
+/// As for `Job::run`; `sums` holds the tile of rows `first..first + rows` and panel p.
 #[inline(always)]
 unsafe fn scale<S: Simd>(job: &Job<'_>, p: usize, first: usize, rows: usize, sums: &mut Sums) {
     for r in 0..rows {
@@ -185,7 +128,7 @@ unsafe fn scale<S: Simd>(job: &Job<'_>, p: usize, first: usize, rows: usize, sum
 /// Writes one tile out.
 ///
 /// # Safety
-/// As for `multiply_with`; `sums` holds the tile of rows `first..first + rows` and panel p.
+/// As for `Job::run`; `sums` holds the tile of rows `first..first + rows` and panel p.
 #[inline(always)]
 unsafe fn finish<S: Simd>(job: &Job<'_>, p: usize, first: usize, rows: usize, sums: &mut Sums) {
     let w = job.w;

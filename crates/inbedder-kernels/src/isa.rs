@@ -114,23 +114,24 @@ impl fmt::Display for Isa {
 
 /// `on_level!(isa, kernel(name: Type, …))` instantiates `kernel::<S>` for every level, each in a
 /// function that enables the level's instructions, and calls the one that `isa` stands for.
+/// `on_level!(isa, kernel<K: Bound>(…))` does so for a `kernel::<S, K>`.
 macro_rules! on_level {
-    ($isa:expr, $kernel:ident($($arg:ident: $ty:ty),* $(,)?)) => {{
+    ($isa:expr, $kernel:ident$(<$k:ident: $bound:path>)?($($arg:ident: $ty:ty),* $(,)?)) => {{
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma")]
-        unsafe fn avx2($($arg: $ty),*) {
+        unsafe fn avx2$(<$k: $bound>)?($($arg: $ty),*) {
             // SAFETY: the caller keeps the kernel's contract; AVX2 and FMA are enabled here.
-            unsafe { $kernel::<$crate::simd::Avx2>($($arg),*) }
+            unsafe { $kernel::<$crate::simd::Avx2 $(, $k)?>($($arg),*) }
         }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-        unsafe fn avx512($($arg: $ty),*) {
+        unsafe fn avx512$(<$k: $bound>)?($($arg: $ty),*) {
             // SAFETY: the caller keeps the kernel's contract; AVX-512 is enabled here.
-            unsafe { $kernel::<$crate::simd::Avx512>($($arg),*) }
+            unsafe { $kernel::<$crate::simd::Avx512 $(, $k)?>($($arg),*) }
         }
         match $isa.level() {
             // SAFETY: scalar code needs no instructions; the caller keeps the kernel's contract.
-            $crate::isa::Level::Scalar => unsafe { $kernel::<$crate::simd::Scalar>($($arg),*) },
+            $crate::isa::Level::Scalar => unsafe { $kernel::<$crate::simd::Scalar $(, $k)?>($($arg),*) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an `Isa` of this level exists only where detection found AVX2 and FMA.
             $crate::isa::Level::Avx2 => unsafe { avx2($($arg),*) },

@@ -12,7 +12,7 @@ use crate::simd::{Avx2, Avx512};
 use crate::simd::{Scalar, Simd};
 
 /// Vectors per panel.
-const VECTORS: usize = 2;
+pub(crate) const VECTORS: usize = 2;
 
 /// Floats per panel row at any level: the size of buffers that serve them all.
 pub(crate) const MAX_PANEL: usize = 32;

@@ -25,9 +25,9 @@ impl Batch {
 /// Fewer distinct tokens than this make products too small to run at full speed.
 const SMALLEST: usize = 192;
 
-/// Splits prompts, `per_text[t]` of them to text t, into batches of at most `budget` distinct tokens (a single
-/// prompt may have more). Between texts it splits earlier, so that there are several batches per
-/// worker when there is enough for that.
+/// Splits prompts, `per_text[t]` of them to text t, into batches of at most `budget` distinct
+/// tokens (a single prompt may have more). Between texts it splits earlier, the more so the less is left, so that no
+/// worker waits long for another's last batch.
 pub(crate) fn split(
     prompts: &[Prompt],
     per_text: &[usize],
@@ -57,14 +57,20 @@ pub(crate) fn split(
         .iter()
         .map(|text| added(prompts, None, of_text(*text)))
         .sum::<usize>();
-    let several_each = (total / (4 * workers)).max(SMALLEST);
     let one_each = total.div_ceil(workers).max(1);
-    let enough = budget.min(several_each).min(one_each);
+    let enough = |left: usize| {
+        budget
+            .min((left / (2 * workers)).max(SMALLEST))
+            .min(one_each)
+    };
 
     let mut batches = Vec::new();
     let mut batch = Batch::default();
+    let mut left = total;
     for text in texts {
-        if batch.tokens + added(prompts, batch.prompts.last().copied(), of_text(text)) > enough {
+        let more = added(prompts, batch.prompts.last().copied(), of_text(text));
+        if batch.tokens + more > enough(left) {
+            left = left.saturating_sub(batch.tokens);
             close(&mut batch, &mut batches);
         }
         for prompt in of_text(text) {

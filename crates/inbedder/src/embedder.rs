@@ -23,8 +23,8 @@ pub const MAX_ANSWER_TOKENS: usize = 512;
 /// How a model is loaded.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
-    /// Precision of the packed weights.
-    pub precision: Precision,
+    /// Precision of the packed weights; `None` is [`Precision::fastest_faithful`].
+    pub precision: Option<Precision>,
     /// Worker threads; 0 means one per core.
     pub threads: usize,
 }
@@ -142,9 +142,9 @@ pub struct ModelInfo {
     /// Width of the hidden state, and so of an embedding.
     pub hidden_size: usize,
     /// Precision of the packed weights.
-    pub precision: String,
+    pub precision: Precision,
     /// Instruction set in use.
-    pub instruction_set: String,
+    pub instruction_set: Isa,
     /// Worker threads.
     pub threads: usize,
 }
@@ -185,7 +185,10 @@ impl Embedder {
             .thread_name(|i| format!("inbedder-{i}"))
             .build()
             .map_err(Error::Threads)?;
-        let (model, tokenizer) = pool.install(|| load(files, isa, options.precision))?;
+        let precision = options
+            .precision
+            .unwrap_or_else(|| Precision::fastest_faithful(isa));
+        let (model, tokenizer) = pool.install(|| load(files, isa, precision))?;
         if tokenizer.vocab_size() > model.spec.vocabulary {
             return Err(Error::WrongTokenizer {
                 tokens: tokenizer.vocab_size(),
@@ -197,8 +200,8 @@ impl Embedder {
             family: model.spec.family.to_string(),
             layers: model.spec.layers,
             hidden_size: model.spec.hidden,
-            precision: model.precision.to_string(),
-            instruction_set: isa.to_string(),
+            precision: model.precision,
+            instruction_set: isa,
             threads: pool.current_num_threads(),
         };
         Ok(Self {
@@ -213,6 +216,15 @@ impl Embedder {
     /// What the model is.
     pub fn info(&self) -> &ModelInfo {
         &self.info
+    }
+
+    /// Multiplications and additions in the linear layers of a run that was read at the last layer,
+    /// by `fst_gen` and without answers: the last layer's queries, MLP and output are computed for
+    /// one row of each prompt alone.
+    pub fn linear_operations(&self, stats: &Stats) -> f64 {
+        self.model
+            .spec
+            .linear_operations(stats.read_tokens, stats.prompts)
     }
 
     /// SHA-256 of the weights, for metadata; reads all of them.

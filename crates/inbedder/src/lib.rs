@@ -34,7 +34,7 @@ pub use embedder::{
     Request, Stats, cosine,
 };
 pub use error::{Error, Result};
-pub use inbedder_kernels::Precision;
+pub use inbedder_kernels::{Isa, Precision};
 pub use model::{ModelSpec, Rotary, RotaryScaling};
 pub use prompt::Truncate;
 pub use readout::{Normalize, Readout};

@@ -43,7 +43,11 @@ pub(crate) fn run(args: &EvalArgs) -> Result<()> {
     };
     let results = evaluation.run(args.published.as_deref(), &Terminal(args))?;
     write(args, &results)?;
-    print(&report::summary(&results))?;
+    let others = report::tables(&results).into_iter();
+    let others = others.filter(|table| !table.title.contains(": ") || table.header[0] == "tasks");
+    let mut out = format!("\n{}\n", report::headline(&results));
+    others.for_each(|table| out.push_str(&table.plain()));
+    print(&out)?;
     match results.failed {
         0 => Ok(()),
         failed => Err(Error::Tasks {
@@ -71,11 +75,11 @@ fn settings(args: &EvalArgs) -> Settings {
     }
 }
 
-/// Sources of vectors, and the systems that take theirs from them.
-type Compared = (Vec<Box<dyn Source>>, Vec<System>);
+/// Where vectors come from, and the systems that are measured with them.
+type Sources = (Vec<Box<dyn Source>>, Vec<System>);
 
 /// The model, baselines that are models, and folders of vectors, with their systems.
-fn sources(args: &EvalArgs, baselines: &[Baseline]) -> Result<Compared> {
+fn sources(args: &EvalArgs, baselines: &[Baseline]) -> Result<Sources> {
     let cache = cache(args)?;
     let request = args.run.request(vec![String::new()]);
     let embedder = load(&args.run, &request)?;

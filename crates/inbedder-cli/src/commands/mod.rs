@@ -1,6 +1,7 @@
 //! One file per command, and what several of them do alike: questions, loading, running windows.
 
 pub(crate) mod ask;
+pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod cluster;
 pub(crate) mod compare;
@@ -72,7 +73,7 @@ fn load(args: &RunArgs, request: &Request) -> Result<Embedder> {
     catch_interrupts();
     let start = Instant::now();
     let options = LoadOptions {
-        precision: args.precision,
+        precision: args.precision.0,
         threads: args.threads,
     };
     let embedder = Embedder::load(&args.model, &options, &FetchBar::new())?;

@@ -129,6 +129,39 @@ impl Simd for Avx2 {
         unsafe { _mm256_add_epi32(a, b) }
     }
     #[inline(always)]
+    unsafe fn to_integers(v: __m256) -> __m256i {
+        // SAFETY: as above.
+        unsafe { _mm256_cvtps_epi32(v) }
+    }
+    #[inline(always)]
+    unsafe fn store_halves(to: *mut i16, v: __m256i) {
+        // SAFETY: as above; each half of the vector gives its low 16 bits to its first 8 bytes.
+        unsafe {
+            let low = _mm256_setr_epi8(
+                0, 1, 4, 5, 8, 9, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1, //
+                0, 1, 4, 5, 8, 9, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1,
+            );
+            let halves = _mm256_permute4x64_epi64::<0b1000>(_mm256_shuffle_epi8(v, low));
+            _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(halves));
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(to: *mut i8, v: __m256i) {
+        // SAFETY: as above; each half of the vector gives its low bytes to its first 4 bytes.
+        unsafe {
+            let low = _mm256_setr_epi8(
+                0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, //
+                0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+            );
+            let bytes = _mm256_shuffle_epi8(v, low);
+            let (first, second) = (
+                _mm256_castsi256_si128(bytes),
+                _mm256_extracti128_si256::<1>(bytes),
+            );
+            _mm_storel_epi64(to.cast(), _mm_unpacklo_epi32(first, second));
+        }
+    }
+    #[inline(always)]
     unsafe fn to_float(v: __m256i) -> __m256 {
         // SAFETY: as above.
         unsafe { _mm256_cvtepi32_ps(v) }

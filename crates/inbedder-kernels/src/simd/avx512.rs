@@ -124,6 +124,21 @@ impl Simd for Avx512 {
         unsafe { _mm512_add_epi32(a, b) }
     }
     #[inline(always)]
+    unsafe fn to_integers(v: __m512) -> __m512i {
+        // SAFETY: as above.
+        unsafe { _mm512_cvtps_epi32(v) }
+    }
+    #[inline(always)]
+    unsafe fn store_halves(to: *mut i16, v: __m512i) {
+        // SAFETY: as above.
+        unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(v)) }
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(to: *mut i8, v: __m512i) {
+        // SAFETY: as above.
+        unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(v)) }
+    }
+    #[inline(always)]
     unsafe fn to_float(v: __m512i) -> __m512 {
         // SAFETY: as above.
         unsafe { _mm512_cvtepi32_ps(v) }

@@ -21,6 +21,9 @@ pub(crate) use avx2::Avx2;
 pub(crate) use avx512::Avx512;
 pub(crate) use scalar::Scalar;
 
+/// Floats per vector at any level.
+pub(crate) const MAX_LANES: usize = 16;
+
 /// Vectors of one instruction set.
 ///
 /// `max(a, b)` and `min(a, b)` return `b` when either is NaN, on every level.
@@ -62,6 +65,12 @@ pub(crate) trait Simd: Copy {
     /// `sum + a.0 · b.0 + a.1 · b.1` over pairs of 16-bit integers.
     unsafe fn dot_pairs(a: Self::I, b: Self::I, sum: Self::I) -> Self::I;
     unsafe fn add_integers(a: Self::I, b: Self::I) -> Self::I;
+    /// To the nearest integers, ties to even; anything for what fits none.
+    unsafe fn to_integers(v: Self::V) -> Self::I;
+    /// Writes the low 16 bits of each integer.
+    unsafe fn store_halves(to: *mut i16, v: Self::I);
+    /// Writes the low 8 bits of each integer.
+    unsafe fn store_bytes(to: *mut i8, v: Self::I);
     unsafe fn to_float(v: Self::I) -> Self::V;
     /// The same bits.
     unsafe fn float_bits(v: Self::I) -> Self::V;

@@ -103,13 +103,28 @@ impl Simd for Scalar {
         let low = |v: i32| i32::from(v as i16);
         let high = |v: i32| v >> 16;
         std::array::from_fn(|i| {
-            let products = low(a[i]) * low(b[i]) + high(a[i]) * high(b[i]);
+            let products = low(a[i]).wrapping_mul(low(b[i]));
+            let products = products.wrapping_add(high(a[i]).wrapping_mul(high(b[i])));
             sum[i].wrapping_add(products)
         })
     }
     #[inline(always)]
     unsafe fn add_integers(a: [i32; 8], b: [i32; 8]) -> [i32; 8] {
         std::array::from_fn(|i| a[i].wrapping_add(b[i]))
+    }
+    #[inline(always)]
+    unsafe fn to_integers(v: V) -> [i32; 8] {
+        v.map(|x| x.round_ties_even() as i32)
+    }
+    #[inline(always)]
+    unsafe fn store_halves(to: *mut i16, v: [i32; 8]) {
+        // SAFETY: the caller gives a pointer valid for 8 numbers.
+        unsafe { to.cast::<[i16; 8]>().write_unaligned(v.map(|n| n as i16)) }
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(to: *mut i8, v: [i32; 8]) {
+        // SAFETY: the caller gives a pointer valid for 8 bytes.
+        unsafe { to.cast::<[i8; 8]>().write_unaligned(v.map(|n| n as i8)) }
     }
     #[inline(always)]
     unsafe fn to_float(v: [i32; 8]) -> V {

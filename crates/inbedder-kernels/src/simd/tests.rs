@@ -122,3 +122,31 @@ fn partial_vectors_touch_their_part_alone() {
         }
     }
 }
+
+unsafe fn narrow<S: Simd>(x: &[f32], halves: &mut [i16], bytes: &mut [i8]) {
+    for at in (0..x.len()).step_by(S::LANES) {
+        // SAFETY: the three slices have one length, a multiple of every level's lanes.
+        unsafe {
+            let v = S::to_integers(S::load(x.as_ptr().add(at)));
+            S::store_halves(halves.as_mut_ptr().add(at), v);
+            S::store_bytes(bytes.as_mut_ptr().add(at), v);
+        }
+    }
+}
+
+#[test]
+fn floats_become_small_integers_ties_to_even() {
+    let mut x: Vec<f32> = (-128..=127).map(|i| i as f32).collect();
+    x.extend(noise(64, 8).iter().map(|v| v * 100.0));
+    x.extend([0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 126.5, -127.5].repeat(4));
+    for isa in Isa::available() {
+        let (mut halves, mut bytes) = (vec![0i16; x.len()], vec![0i8; x.len()]);
+        let (x_, halves_, bytes_) = (&x[..], &mut halves[..], &mut bytes[..]);
+        on_level!(isa, narrow(x_: &[f32], halves_: &mut [i16], bytes_: &mut [i8]));
+        for (i, x) in x.iter().enumerate() {
+            let expected = x.round_ties_even();
+            assert_eq!(f32::from(halves[i]), expected, "{isa}: {x}");
+            assert_eq!(f32::from(bytes[i]), expected, "{isa}: {x}");
+        }
+    }
+}

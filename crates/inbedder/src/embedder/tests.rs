@@ -117,6 +117,43 @@ fn requests_out_of_range_are_refused_with_the_range() {
     refused(|r| r.max_tokens = 20, "Why?");
 }
 
+/// Runs a job of many batches whose progress goes wrong after a while; fails if it never ends.
+fn ends(progress: impl Progress + Send + 'static) -> std::thread::Result<Result<Output>> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let texts: Vec<String> = (0..200)
+            .map(|i| format!("{i} {}", "abc ".repeat(30)))
+            .collect();
+        let mut request = Request::new(vec!["Why?".into()]);
+        request.token_budget = 200;
+        let run = || embedder(3).run(&texts, &request, &progress);
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+        sender.send(ended).unwrap();
+    });
+    let limit = std::time::Duration::from_secs(120);
+    receiver.recv_timeout(limit).expect("the job hangs")
+}
+
+#[test]
+fn a_worker_that_fails_ends_the_job() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    struct After(AtomicUsize, fn() -> bool);
+    impl Progress for After {
+        fn advance(&self, _texts: usize, _tokens: usize) -> bool {
+            // One worker, once, while the others are in the middle of their batches.
+            self.0.fetch_add(1, Ordering::SeqCst) != 20 || (self.1)()
+        }
+    }
+    let stopped = ends(After(AtomicUsize::new(0), || false)).unwrap();
+    assert!(matches!(stopped, Err(Error::Interrupted)), "{stopped:?}");
+    let panicked = ends(After(AtomicUsize::new(0), || panic!("a worker's failure")));
+    assert!(panicked.is_err());
+    // The embedder is as good as before.
+    let request = Request::new(vec!["Why?".into()]);
+    assert!(embedder(3).run(&["abc"], &request, &()).is_ok());
+}
+
 #[test]
 fn further_readouts_and_texts_with_questions_of_their_own_are_as_if_asked_alone() {
     let mut request = Request::new(vec!["Who?".into(), "Why?".into(), "Where to?".into()]);

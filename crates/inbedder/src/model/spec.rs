@@ -31,6 +31,21 @@ pub struct ModelSpec {
     pub mlp_bias: bool,
 }
 
+impl ModelSpec {
+    /// Multiplications and additions in the linear layers for `rows` rows, of which `read` get the
+    /// last layer's state.
+    pub(crate) fn linear_operations(&self, rows: usize, read: usize) -> f64 {
+        let (query, kv) = (
+            self.heads.query * self.heads.dim,
+            self.heads.kv * self.heads.dim,
+        );
+        let key_value = 2 * kv * self.hidden;
+        let rest = 2 * query * self.hidden + 3 * self.hidden * self.intermediate;
+        let all = self.layers * key_value + self.layers.saturating_sub(1) * rest;
+        2.0 * (all as f64 * rows as f64 + rest as f64 * read as f64)
+    }
+}
+
 /// Rotary position embedding: base, and how frequencies are stretched for long contexts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rotary {
