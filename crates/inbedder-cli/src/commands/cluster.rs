@@ -20,7 +20,7 @@ use std::io::Write;
 use std::path::Path;
 
 /// Tokens of a direction among which whole words are looked for.
-const TOKENS: usize = 400;
+const TOKENS: usize = 5000;
 
 pub(crate) fn run(args: &ClusterArgs) -> Result<()> {
     check(args)?;
