@@ -127,3 +127,30 @@ fn defined(measure: &'static str, value: Option<f64>) -> Result<f64> {
         problem: "all similarities or all scores are equal".to_string(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Manifest;
+
+    #[test]
+    fn every_kind_has_an_example_that_is_read_and_a_row_in_the_docs() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let manifest = Manifest::open(&root.join("examples/eval")).unwrap();
+        let docs = std::fs::read_to_string(root.join("docs/evaluation.md")).unwrap();
+        for (kind, _) in KINDS {
+            assert!(docs.contains(&format!("\n| `{kind}` |")), "{kind}");
+            let task = manifest.tasks.iter().find(|task| task.kind == kind);
+            let task = task.unwrap_or_else(|| panic!("no example of {kind}"));
+            let data = Data {
+                path: &manifest.folder.join(&task.file),
+                file: &task.file,
+                settings: &Settings::default(),
+                robustness: &manifest.robustness,
+            };
+            let mut prompts = Prompts::default();
+            let prepared = task.spec.prepare(&data, &mut prompts).unwrap();
+            assert!(prepared.size().rows > 0 && prompts.all().count() > 0, "{kind}");
+        }
+    }
+}
