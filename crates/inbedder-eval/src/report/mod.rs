@@ -2,6 +2,7 @@
 
 mod chart;
 mod html;
+mod overall;
 mod tables;
 
 pub use html::html;
@@ -32,7 +33,7 @@ pub fn markdown(results: &Results) -> String {
 /// What follows from all tasks, for a terminal: headline and the tables that are not of one kind.
 pub fn summary(results: &Results) -> String {
     let mut text = format!("\n{}\n", headline(results));
-    for table in tables::overall(results) {
+    for table in overall::overall(results) {
         text.push_str(&table.plain());
         if !table.note.is_empty() {
             text.push_str(&format!("  {}\n", table.note));
