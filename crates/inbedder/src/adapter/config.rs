@@ -106,7 +106,7 @@ impl<T: serde::de::DeserializeOwned + Copy> Setting<T> {
         }
         let all = compiled.iter().map(|(_, value)| value);
         if !all.chain([&common]).all(good) {
-            return Err(config.wrong(field, format!("it or {patterns} is out of range")));
+            return Err(config.wrong(field, format!("this or {patterns} is out of range")));
         }
         Ok(Self {
             common,

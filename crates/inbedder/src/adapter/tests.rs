@@ -86,13 +86,9 @@ fn what_plain_lora_does_not_do_is_refused_by_name() {
         ("rank_pattern", json!({"q_proj": 0})),
         ("alpha_pattern", json!({"(": 3})),
     ] {
-        let name = match value.is_object() || field == "r" {
-            true => field.replace("rank_pattern", "r:"),
-            false => field.to_string(),
-        };
         assert_refused(
             with_config(&[(field, Some(value))]).path(),
-            &[CONFIG, &name],
+            &[CONFIG, field],
         );
     }
     for field in ["peft_type", "target_modules"] {
@@ -112,10 +108,7 @@ fn what_plain_lora_does_not_do_is_refused_by_name() {
 fn layers_that_differ_are_named() {
     let q0 = "model.layers.0.self_attn.q_proj";
     let fewer = with_config(&[("target_modules", Some(json!(["q_proj"])))]);
-    assert_refused(
-        fewer.path(),
-        &["model.layers.1.mlp.up_proj: is no target", "gqa", "llama"][..1].as_ref(),
-    );
+    assert_refused(fewer.path(), &["model.layers.1.mlp.up_proj: is no target"]);
     let other_rank = with_config(&[("r", Some(json!(3)))]);
     assert_refused(
         other_rank.path(),
