@@ -94,6 +94,16 @@ impl Checkpoint {
     }
 }
 
+impl ModelFiles {
+    /// The model's shape, as its files say.
+    ///
+    /// # Errors
+    /// Files that cannot be read, or a model that is not understood.
+    pub fn spec(&self) -> Result<ModelSpec> {
+        Checkpoint::open(self).map(|checkpoint| checkpoint.spec)
+    }
+}
+
 /// Refuses an adapter that names other weights than these as its base.
 fn expect_base(source: &AdapterSource, files: &ModelFiles) -> Result<()> {
     let base = source.defaults()?.base;

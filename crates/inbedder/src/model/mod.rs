@@ -12,6 +12,7 @@ mod spec;
 
 pub(crate) use forward::{Forward, Tap};
 pub use modules::LinearModule;
+pub(crate) use modules::{StoredTensor, stored_row};
 pub(crate) use packed::{Model, Target};
 pub use spec::{ModelSpec, Rotary, RotaryScaling};
 
@@ -48,7 +49,7 @@ pub(crate) struct TensorNames {
     up: &'static str,
     down: &'static str,
     /// Query and key rows of a head are stored pair by pair (i, i + half), as GGUF has them.
-    paired_rotary: bool,
+    pub(crate) paired_rotary: bool,
 }
 
 /// A parsed `config.json`, or another JSON file of settings.

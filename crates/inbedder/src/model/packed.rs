@@ -298,9 +298,7 @@ impl<'a> Loader<'a> {
         if order == RowOrder::Plain {
             return row;
         }
-        let dim = self.spec.heads.dim;
-        let (head, within) = (row / dim, row % dim);
-        head * dim + 2 * (within % (dim / 2)) + within / (dim / 2)
+        super::stored_row(self.spec.heads.dim, row)
     }
 
     fn vector(&self, name: &str, len: usize, part: &str) -> Result<Vec<f32>> {
