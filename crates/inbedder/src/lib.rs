@@ -16,7 +16,7 @@
 
 pub mod adapter;
 mod batch;
-mod checkpoint;
+pub mod checkpoint;
 mod embedder;
 mod error;
 mod generate;
@@ -38,6 +38,6 @@ pub use embedder::{
 pub use error::{Error, Result};
 pub use inbedder_kernels::{Isa, Precision};
 pub use model::{LinearModule, ModelSpec, Rotary, RotaryScaling};
-pub use prompt::Truncate;
+pub use prompt::{Prompt, Renderer, Truncate};
 pub use readout::{Normalize, Readout};
 pub use template::Template;

@@ -220,7 +220,7 @@ impl Linear {
         gemm(staged, &self.backward, out.into, out.to, out.stride, Threads::One);
         self.backward_weights(x, grad, sums);
         let Some(lora) = &self.lora else { return };
-        let (rows, rank, isa) = (grad.rows, lora.rank, Isa::of(&self.forward));
+        let (rows, rank, isa) = (grad.rows, lora.rank, self.forward.isa());
         // s · dY · B, then dA and what comes back through A.
         scratch.small.resize(rows * rank, 0.0);
         let (a, b) = (&lora.packed.a_back, &lora.packed.b_back);
@@ -255,7 +255,7 @@ impl Linear {
         if let Some(weight) = &self.weight {
             let (p, q) = (grad.matrix(self.outputs), x.matrix(self.inputs));
             let to = &mut sums[weight.clone()];
-            outer(Isa::of(&self.forward), grad.rows, p, q, to, Threads::One);
+            outer(self.forward.isa(), grad.rows, p, q, to, Threads::One);
         }
         if let Some(bias) = &self.bias {
             let sums = &mut sums[bias.clone()];

@@ -9,11 +9,15 @@ mod modules;
 mod packed;
 mod rope;
 mod spec;
+mod stored;
 
 pub(crate) use forward::{Forward, Tap};
 pub use modules::LinearModule;
 pub(crate) use packed::{Model, Target};
+pub use rope::RotaryTable;
 pub use spec::{ModelSpec, Rotary, RotaryScaling};
+pub use stored::NamedTensor;
+pub(crate) use stored::paired_row;
 
 use crate::weights::{Metadata, Weights};
 use crate::{Error, Result};

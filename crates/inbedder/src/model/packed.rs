@@ -3,6 +3,7 @@
 //! tokens need them.
 
 use super::rope::RotaryTable;
+use super::stored::paired_row;
 use super::{ModelSpec, TensorNames};
 use crate::adapter::{Delta, LoraAdapter};
 use crate::weights::{Tensor, Weights};
@@ -135,7 +136,7 @@ impl Model {
 #[derive(Clone, Copy, PartialEq)]
 enum RowOrder {
     Plain,
-    /// Row `2i + j` of a head is the rotate-half row `j · half + i`.
+    /// As [`paired_row`] says.
     Paired,
 }
 
@@ -298,9 +299,7 @@ impl<'a> Loader<'a> {
         if order == RowOrder::Plain {
             return row;
         }
-        let dim = self.spec.heads.dim;
-        let (head, within) = (row / dim, row % dim);
-        head * dim + 2 * (within % (dim / 2)) + within / (dim / 2)
+        paired_row(self.spec.heads.dim, row)
     }
 
     fn vector(&self, name: &str, len: usize, part: &str) -> Result<Vec<f32>> {
