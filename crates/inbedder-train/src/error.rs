@@ -1,6 +1,6 @@
 //! The one error type of the crate: where it was (file, line, field) and what was wrong.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What can go wrong in this crate.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,69 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// A file of rows, or one of them.
+    #[error(transparent)]
+    Rows(#[from] inbedder_rows::Error),
+    /// A folder that cannot be walked through.
+    #[error("{path}: {source}", path = path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What was wrong, and where below it.
+        source: walkdir::Error,
+    },
+    /// A field of a row that says nothing.
+    #[error("{path}:{line}: field {field:?} is empty", path = path.display())]
+    EmptyField {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// The field.
+        field: &'static str,
+    },
+    /// A row whose text must not be learnt from.
+    #[error("{path}:{line}: the text is in {in_file} too, which is excluded; --on-excluded drop leaves such rows out",
+        path = path.display(), in_file = in_file.display())]
+    Excluded {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// The excluded file.
+        in_file: PathBuf,
+    },
+    /// A source by a name that no row has.
+    #[error("no row is from {name:?}; there are: {known}")]
+    NoSource {
+        /// The name.
+        name: String,
+        /// All sources.
+        known: String,
+    },
+    /// Nothing to learn from.
+    #[error("no row is left of {rows}: {other} of other sources, {excluded} excluded",
+        rows = counts.rows, other = counts.of_other_sources, excluded = counts.excluded)]
+    NoRow {
+        /// What became of the rows.
+        counts: crate::data::Counts,
+    },
+    /// A setting that makes no sense.
+    #[error("{what}: {problem}")]
+    Setting {
+        /// The setting.
+        what: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A value that cannot be written as JSON.
+    #[error("{path}: {source}", path = path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What the serialiser said.
+        source: serde_json::Error,
+    },
     /// From the library.
     #[error(transparent)]
     Embedder(#[from] inbedder::Error),
@@ -21,3 +84,22 @@ pub enum Error {
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let path = path.to_path_buf();
+        |source| Self::Io { path, source }
+    }
+
+    pub(crate) fn json(path: &Path) -> impl FnOnce(serde_json::Error) -> Self + use<> {
+        let path = path.to_path_buf();
+        |source| Self::Json { path, source }
+    }
+
+    pub(crate) fn setting(what: &'static str, problem: impl ToString) -> Self {
+        Self::Setting {
+            what,
+            problem: problem.to_string(),
+        }
+    }
+}

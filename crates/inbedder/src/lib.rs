@@ -27,6 +27,7 @@ mod prompt;
 mod readout;
 mod run;
 pub mod source;
+pub mod stop_words;
 mod template;
 pub mod tokenizer;
 pub mod weights;
