@@ -10,5 +10,7 @@
 
 pub mod data;
 mod error;
+pub mod network;
+mod random;
 
 pub use error::{Error, Result};

@@ -1,6 +1,6 @@
 //! Drawing triplets of text numbers from the answers to questions.
 
-use super::super::random::Random;
+use crate::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often a text with another answer is drawn before the texts are gone through.

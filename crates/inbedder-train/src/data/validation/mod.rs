@@ -8,8 +8,8 @@ mod draw;
 mod write;
 
 use super::passages::Passage;
-use super::random::Random;
 use super::text::{normal, normal_answer};
+use crate::random::Random;
 use draw::Asked;
 use std::collections::{BTreeMap, BTreeSet};
 
