@@ -6,6 +6,7 @@
 //! packed again after each step of the optimiser.
 
 mod backward;
+mod batch;
 mod dropout;
 mod forward;
 mod head;
@@ -14,6 +15,7 @@ mod load;
 mod parameters;
 mod tape;
 
+pub use batch::Scale;
 pub use head::{Loss, Targets};
 pub use load::{Lora, Trained};
 pub use parameters::{Parameter, Parameters};
