@@ -57,3 +57,18 @@ fn digest(seed: u64, name: &str) -> [u8; 32] {
 fn fraction(bits: u64) -> f64 {
     (bits >> 11) as f64 / (1u64 << 53) as f64
 }
+
+/// A number that is another for every list of numbers.
+pub(crate) fn key(numbers: [u64; 3]) -> u64 {
+    numbers.into_iter().fold(0, |key, number| {
+        mix(key ^ mix(number.wrapping_add(0x9e37_79b9_7f4a_7c15)))
+    })
+}
+
+/// The finaliser of SplitMix64 (Steele et al., "Fast Splittable Pseudorandom Number Generators",
+/// 2014): every bit of the result depends on every bit of `x`.
+pub(crate) fn mix(x: u64) -> u64 {
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}

@@ -10,10 +10,12 @@ use inbedder::checkpoint::Checkpoint;
 use inbedder::model::RotaryTable;
 use inbedder::{LinearModule, MAX_TOKENS};
 use inbedder_kernels::{Isa, Precision};
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Which numbers are trained.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Trained {
     /// Small differences to linear layers.
     Lora(Lora),
@@ -25,7 +27,7 @@ pub enum Trained {
 
 /// Low-rank differences (Hu et al., arXiv 2106.09685), initialised as PEFT does: A uniform within
 /// ±1/√inputs, B zero.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lora {
     /// Rows of A, columns of B.
     pub rank: usize,

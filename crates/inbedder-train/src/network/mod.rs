@@ -22,7 +22,8 @@ pub use parameters::{Parameter, Parameters};
 pub use tape::Workspace;
 
 use crate::Result;
-use dropout::{Dropout, mix};
+use crate::random::mix;
+use dropout::Dropout;
 use inbedder::ModelSpec;
 use inbedder::checkpoint::Checkpoint;
 use inbedder::model::RotaryTable;
