@@ -3,10 +3,12 @@
 mod center;
 mod cluster;
 mod eval;
+mod train;
 
 pub(crate) use center::CenterArgs;
 pub(crate) use cluster::{ClusterArgs, Count, Method};
 pub(crate) use eval::{CheckArgs, EvalArgs};
+pub(crate) use train::{FrozenPrecision, ScheduleArg, Train, TrainArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use inbedder::{Normalize, Precision, Readout, Request, Template, Truncate};
@@ -51,6 +53,8 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Tell whether a question is any good for some texts
     Check(CheckArgs),
+    /// Train an adapter on question–answer pairs
+    Train(TrainArgs),
     /// List the built-in models, or fetch one
     Models(ModelsArgs),
     /// Print completions for a shell
@@ -68,6 +72,7 @@ impl Cli {
             Command::Eval(args) => &args.run,
             Command::Check(args) => &args.run,
             Command::Cluster(args) => &args.run,
+            Command::Train(args) => return i8::from(args.verbose) - i8::from(args.quiet),
             Command::Merge(_) | Command::Models(_) | Command::Completions(_) => return 0,
         };
         i8::from(run.verbose) - i8::from(run.quiet)

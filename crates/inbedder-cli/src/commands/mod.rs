@@ -10,6 +10,7 @@ pub(crate) mod embed;
 pub(crate) mod eval;
 pub(crate) mod merge;
 pub(crate) mod models;
+pub(crate) mod train;
 
 use crate::args::RunArgs;
 use crate::error::{Error, Result};
@@ -75,6 +76,7 @@ fn load(args: &RunArgs, request: &Request) -> Result<Embedder> {
     let options = LoadOptions {
         precision: args.precision.0,
         threads: args.threads,
+        ..LoadOptions::default()
     };
     let embedder = Embedder::load(&args.model, &options, &FetchBar::new())?;
     embedder.check(request)?;
