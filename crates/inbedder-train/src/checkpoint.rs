@@ -151,18 +151,17 @@ fn difference(a: &Identity, b: &Identity) -> Option<String> {
     if a.base != b.base {
         return Some("base model".to_string());
     }
-    if a.data != b.data {
-        return Some("data".to_string());
-    }
     let fields = |settings: &Settings| match serde_json::to_value(settings) {
         Ok(serde_json::Value::Object(fields)) => fields,
         _ => serde_json::Map::new(),
     };
-    let (a, b) = (fields(&a.settings), fields(&b.settings));
-    let other = a
+    // Before the data, which some settings change.
+    let (was, is) = (fields(&a.settings), fields(&b.settings));
+    let other = was
         .into_iter()
-        .find(|(name, value)| b.get(name) != Some(value));
-    other.map(|(name, value)| format!("{name} (it was {value})"))
+        .find(|(name, value)| is.get(name) != Some(value));
+    let other = other.map(|(name, value)| format!("{name} (it was {value})"));
+    other.or_else(|| (a.data != b.data).then(|| "data".to_string()))
 }
 
 fn write_numbers(path: &Path, trainer: &Trainer) -> Result<()> {

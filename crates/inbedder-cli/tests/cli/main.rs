@@ -4,6 +4,7 @@
 //! `support`: running it; `inputs`: what is read and refused; `outputs`: what is written, and what is
 //! left when writing fails; `jobs`: jobs that are stopped, shared or have rows that cannot be read;
 //! `cluster` and `center`: clusters, and vectors without their mean; `evaluation`: eval and check;
+//! `train`: training;
 //! `commands`: the rest.
 
 // Helpers of tests are test code too, which `allow-unwrap-in-tests` does not see.
@@ -17,3 +18,4 @@ mod inputs;
 mod jobs;
 mod outputs;
 mod support;
+mod train;
