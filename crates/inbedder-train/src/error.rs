@@ -69,6 +69,16 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A loss or a gradient that is no number.
+    #[error("step {}: loss {loss}, gradient of length {gradient_norm}", rows.step)]
+    NotFinite {
+        /// What the step learnt from.
+        rows: Box<crate::data::dump::Step>,
+        /// Its loss.
+        loss: f64,
+        /// Length of its gradient.
+        gradient_norm: f64,
+    },
     /// A value that cannot be written as JSON.
     #[error("{path}: {source}", path = path.display())]
     Json {

@@ -9,6 +9,16 @@
 #![forbid(unsafe_code)]
 
 pub mod data;
+mod encode;
 mod error;
+pub mod network;
+pub mod optimizer;
+mod random;
+pub mod schedule;
+mod settings;
+mod trainer;
 
+pub use encode::Encoder;
 pub use error::{Error, Result};
+pub use settings::{Objective, Settings};
+pub use trainer::{StepReport, Trainer, measure};

@@ -4,7 +4,7 @@ use super::text::normal_answer;
 use inbedder::stop_words::{is_negation, is_stop_word};
 
 /// How answers are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Answers {
     /// Stop-words are taken out, as the method's authors do; negations stay, and so does an answer that
     /// would lose all its words.

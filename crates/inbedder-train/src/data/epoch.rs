@@ -3,7 +3,7 @@
 
 use super::lengths::Length;
 use super::passages::Passage;
-use super::random::Random;
+use crate::random::Random;
 use std::ops::Range;
 
 /// A passage with some of its questions; all of them unless a batch cannot hold them.

@@ -32,7 +32,7 @@ pub struct Overlong {
 
 impl Length {
     /// Tokens of the text with some of its questions.
-    pub(super) fn of(&self, questions: std::ops::Range<usize>) -> usize {
+    pub(crate) fn of(&self, questions: std::ops::Range<usize>) -> usize {
         self.text
             + self.questions[questions]
                 .iter()

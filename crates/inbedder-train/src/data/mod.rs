@@ -15,7 +15,6 @@ mod exclusion;
 mod lengths;
 mod mix;
 mod passages;
-mod random;
 mod split;
 mod text;
 mod validation;

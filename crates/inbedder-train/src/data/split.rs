@@ -1,8 +1,8 @@
 //! Texts held out for validation. By text, not by row: a text's other questions give its answers away.
 
 use super::passages::Passage;
-use super::random::lot;
 use super::text::normal;
+use crate::random::lot;
 use std::collections::{BTreeSet, HashSet};
 
 /// How much is held out.

@@ -1,7 +1,7 @@
 //! Drawing triplets of text numbers from the answers to questions.
 
-use super::super::random::Random;
 use super::super::text::normal_answer;
+use crate::random::Random;
 use inbedder::stop_words::is_stop_word;
 use std::collections::{BTreeMap, BTreeSet};
 

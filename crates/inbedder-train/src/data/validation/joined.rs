@@ -1,9 +1,9 @@
 //! Two texts in one, each about a person of its own, and a question about either: which half counts is the
 //! question's to say, and nothing else tells the halves apart, for their order is drawn by lot.
 
-use super::super::random::Random;
 use super::names::{FIRST, SECOND, has, second};
 use super::{Drawn, LEAST, QuestionTriplet, ValidationSize};
+use crate::random::Random;
 
 /// Joined triplets for the pairs of questions about a person that have the most.
 pub(super) fn triplets(

@@ -14,8 +14,8 @@ mod names;
 mod write;
 
 use super::passages::Passage;
-use super::random::Random;
 use super::text::normal;
+use crate::random::Random;
 use draw::Asked;
 use std::collections::BTreeMap;
 

@@ -144,8 +144,8 @@ fn token_ids_of_awkward_texts_equal_transformers() {
         text: String,
         ids: Vec<u32>,
     }
-    let (_, tokenizer) =
-        crate::embedder::load(&files(), Isa::detect().unwrap(), Precision::Int8).unwrap();
+    let (_, tokenizer, _) =
+        crate::checkpoint::load(&files(), Isa::detect().unwrap(), Precision::Int8, None).unwrap();
     let lines = std::fs::read_to_string(golden("tokenizer/default.jsonl")).unwrap();
     for line in lines.lines() {
         let line: Line = serde_json::from_str(line).unwrap();
@@ -207,8 +207,8 @@ fn embeddings(model: &Model, prompts: &[Vec<u32>]) -> Vec<Vec<f32>> {
 /// The bounds are those that the documentation promises; f32 is held to transformers above.
 #[test]
 fn every_precision_at_every_level_keeps_two_hundred_embeddings() {
-    let load = |isa, precision| crate::embedder::load(&files(), isa, precision).unwrap();
-    let (exact, tokenizer) = load(Isa::detect().unwrap(), Precision::F32);
+    let load = |isa, precision| crate::checkpoint::load(&files(), isa, precision, None).unwrap();
+    let (exact, tokenizer, _) = load(Isa::detect().unwrap(), Precision::F32);
     let prompts = review_prompts(&tokenizer);
     assert_eq!(prompts.len(), 200);
     let exact = embeddings(&exact, &prompts);
