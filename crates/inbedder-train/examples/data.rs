@@ -60,9 +60,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     ));
     let validation = Validation::new(&held, ValidationSize::default(), 1);
     done(&format!(
-        "{} triplets of one question, {} of two",
+        "triplets: {} of one question, {} of two, {} of joined texts",
         validation.answers.len(),
-        validation.questions.len()
+        validation.questions.len(),
+        validation.joined.len()
     ));
     validation.write(Path::new(out))?;
     Ok(())

@@ -1,17 +1,23 @@
 //! Triplets out of held-out passages, to choose layer, readout and settings by without ever touching
 //! evaluation data.
 //!
-//! Answers are compared as they are learnt, without case and signs. One text has the answer of another
-//! if they have one in common, and another answer only if they have none in common.
+//! One text has the answer of another if two of their answers agree in half of their words (stop-words,
+//! case and signs do not count), and another answer if no word is in common; what lies between is
+//! neither. Questions that differ in a person's name are one (`names`).
+//!
+//! Few sets of data ask many texts the same two questions. So there are made ones too: two texts about two
+//! people, joined, and a question about either (`joined`).
 
 mod draw;
+mod joined;
+mod names;
 mod write;
 
 use super::passages::Passage;
-use super::text::{normal, normal_answer};
+use super::text::normal;
 use crate::random::Random;
 use draw::Asked;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Under one question the anchor has the positive text's answer, and not the negative one's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +36,7 @@ pub struct AnswerTriplet {
 /// other way round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuestionTriplet {
-    /// The two questions, in alphabetical order.
+    /// The two questions.
     pub instructions: [String; 2],
     /// The text that is compared.
     pub anchor: String,
@@ -45,21 +51,21 @@ pub struct QuestionTriplet {
 pub struct ValidationSize {
     /// Of one question, over all questions; those that few texts were asked are served first.
     pub answers: usize,
-    /// Of one question at most, so that no question rules the rest.
-    pub per_question: usize,
-    /// Of one text under two questions, for each pair of questions.
-    pub per_pair: usize,
+    /// Of one question, or of one pair of questions, at most.
+    pub each: usize,
     /// Pairs of questions, those with the most texts in common.
     pub pairs: usize,
+    /// Pairs of questions for joined texts, those with the most triplets.
+    pub joined: usize,
 }
 
 impl Default for ValidationSize {
     fn default() -> Self {
         Self {
             answers: 1000,
-            per_question: 200,
-            per_pair: 400,
+            each: 200,
             pairs: 4,
+            joined: 4,
         }
     }
 }
@@ -73,115 +79,125 @@ const LEAST: usize = 20;
 pub struct Validation {
     /// Under one question, sorted by it.
     pub answers: Vec<AnswerTriplet>,
-    /// Under two, sorted by pair; at least 20 of each pair.
+    /// Under two, pair by pair; at least 20 of each pair.
     pub questions: Vec<QuestionTriplet>,
+    /// Of joined texts under two, pair by pair; at least 20 of each pair.
+    pub joined: Vec<QuestionTriplet>,
+}
+
+/// Texts, and questions with what they were asked about.
+struct Known {
+    texts: Vec<String>,
+    asked: BTreeMap<String, Asked>,
+}
+
+/// Triplets of a question, as numbers of texts: anchor, like, unlike.
+struct Drawn<'a> {
+    question: &'a str,
+    triplets: Vec<[usize; 3]>,
 }
 
 impl Validation {
     /// Draws triplets; as many as the passages allow, none where they allow none.
     pub fn new(held_out: &[Passage], size: ValidationSize, seed: u64) -> Self {
-        let asked = asked(held_out);
+        let known = Known::new(held_out);
+        let drawn = known.of_one_question(size.each, seed);
         Self {
-            answers: answers(held_out, &asked, size, seed),
-            questions: questions(held_out, &asked, size, seed),
+            questions: known.of_two_questions(size, seed),
+            joined: joined::triplets(&known.texts, &drawn, size, seed),
+            answers: known.answers(drawn, size.answers),
         }
+    }
+
+    /// Whether there is no triplet.
+    pub fn is_empty(&self) -> bool {
+        self.answers.is_empty() && self.questions.is_empty() && self.joined.is_empty()
     }
 }
 
-/// Question → its texts with their answers. A text of two files counts once.
-fn asked(passages: &[Passage]) -> BTreeMap<&str, Asked> {
-    let mut asked: BTreeMap<&str, Asked> = BTreeMap::new();
-    let mut texts: BTreeMap<String, usize> = BTreeMap::new();
-    for (number, passage) in passages.iter().enumerate() {
-        let text = *texts.entry(normal(&passage.text)).or_insert(number);
-        for question in &passage.questions {
-            let answers: BTreeSet<String> = question
-                .answers
-                .iter()
-                .map(|answer| normal_answer(answer))
-                .collect();
-            asked
-                .entry(&question.instruction)
-                .or_default()
-                .add(text, answers);
+impl Known {
+    fn new(passages: &[Passage]) -> Self {
+        let mut texts = Vec::new();
+        let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
+        let mut asked: BTreeMap<String, Asked> = BTreeMap::new();
+        for passage in passages {
+            for question in &passage.questions {
+                let (text, instruction) = names::unnamed(&passage.text, &question.instruction);
+                let number = *numbers.entry(normal(&text)).or_insert(texts.len());
+                if number == texts.len() {
+                    texts.push(text);
+                }
+                let asked = asked.entry(instruction).or_default();
+                for answer in &question.answers {
+                    asked.add(number, answer);
+                }
+            }
         }
+        Self { texts, asked }
     }
-    asked
-}
 
-fn answers(
-    passages: &[Passage],
-    asked: &BTreeMap<&str, Asked>,
-    size: ValidationSize,
-    seed: u64,
-) -> Vec<AnswerTriplet> {
-    let mut of_question: Vec<(&str, Vec<[usize; 3]>)> = Vec::new();
-    for (question, texts) in asked {
-        let mut random = Random::new(seed, &format!("answers {question}"));
-        let drawn = texts.of_one_question(size.per_question, &mut random);
-        if !drawn.is_empty() {
-            of_question.push((question, drawn));
-        }
+    fn of_one_question(&self, most: usize, seed: u64) -> Vec<Drawn<'_>> {
+        let drawn = self.asked.iter().map(|(question, texts)| {
+            let mut random = Random::new(seed, &format!("answers {question}"));
+            let triplets = texts.of_one_question(most, &mut random);
+            Drawn { question, triplets }
+        });
+        drawn.filter(|drawn| !drawn.triplets.is_empty()).collect()
     }
-    // Small questions leave their share to larger ones.
-    of_question.sort_by_key(|(question, drawn)| (drawn.len(), *question));
-    let mut room = size.answers;
-    let mut found: Vec<AnswerTriplet> = Vec::new();
-    let count = of_question.len();
-    for (place, (question, drawn)) in of_question.into_iter().enumerate() {
-        let share = room.div_ceil(count - place).min(drawn.len());
-        room -= share;
-        let text = |number: usize| passages[number].text.clone();
-        found.extend(
-            drawn[..share]
+
+    /// Shares `room` among the questions: what small ones do not need is left to larger ones.
+    fn answers(&self, mut drawn: Vec<Drawn<'_>>, mut room: usize) -> Vec<AnswerTriplet> {
+        drawn.sort_by_key(|drawn| (drawn.triplets.len(), drawn.question));
+        let mut left = drawn.len();
+        for Drawn { triplets, .. } in &mut drawn {
+            triplets.truncate(room.div_ceil(left));
+            room -= triplets.len();
+            left -= 1;
+        }
+        drawn.sort_by_key(|drawn| drawn.question);
+        let text = |number: usize| self.texts[number].clone();
+        let triplets = drawn.iter().flat_map(|drawn| {
+            drawn
+                .triplets
                 .iter()
                 .map(|[anchor, positive, negative]| AnswerTriplet {
-                    instruction: question.to_string(),
+                    instruction: drawn.question.to_string(),
                     anchor: text(*anchor),
                     positive: text(*positive),
                     negative: text(*negative),
-                }),
-        );
+                })
+        });
+        triplets.collect()
     }
-    // By question; within one as they were drawn.
-    found.sort_by(|a, b| a.instruction.cmp(&b.instruction));
-    found
-}
 
-fn questions(
-    passages: &[Passage],
-    asked: &BTreeMap<&str, Asked>,
-    size: ValidationSize,
-    seed: u64,
-) -> Vec<QuestionTriplet> {
-    let mut pairs = draw::pairs(asked);
-    // Most texts in common first.
-    pairs.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then(a.0.cmp(&b.0)));
-    let mut found: Vec<([&str; 2], Vec<[usize; 3]>)> = Vec::new();
-    for (pair, texts) in pairs {
-        if found.len() == size.pairs || texts.len() < LEAST {
-            break;
+    fn of_two_questions(&self, size: ValidationSize, seed: u64) -> Vec<QuestionTriplet> {
+        let mut pairs = draw::pairs(&self.asked);
+        pairs.sort_by_key(|(pair, texts)| (usize::MAX - texts.len(), *pair));
+        let mut found: Vec<([&str; 2], Vec<[usize; 3]>)> = Vec::new();
+        for (pair, texts) in pairs {
+            if found.len() == size.pairs || texts.len() < LEAST {
+                break;
+            }
+            let mut random = Random::new(seed, &format!("questions {} | {}", pair[0], pair[1]));
+            let sides = pair.map(|question| &self.asked[question]);
+            let drawn = draw::of_two_questions(sides, &texts, size.each, &mut random);
+            if drawn.len() >= LEAST {
+                found.push((pair, drawn));
+            }
         }
-        let mut random = Random::new(seed, &format!("questions {} | {}", pair[0], pair[1]));
-        let sides = pair.map(|question| &asked[question]);
-        let drawn = draw::of_two_questions(sides, &texts, size.per_pair, &mut random);
-        if drawn.len() >= LEAST {
-            found.push((pair, drawn));
-        }
+        let text = |number: usize| self.texts[number].clone();
+        let triplets = found.into_iter().flat_map(|(pair, drawn)| {
+            drawn
+                .into_iter()
+                .map(move |[anchor, p, n]| QuestionTriplet {
+                    instructions: pair.map(str::to_string),
+                    anchor: text(anchor),
+                    p: text(p),
+                    n: text(n),
+                })
+        });
+        triplets.collect()
     }
-    found.sort();
-    let text = |number: usize| passages[number].text.clone();
-    let triplets = found.into_iter().flat_map(|(pair, drawn)| {
-        drawn
-            .into_iter()
-            .map(move |[anchor, p, n]| QuestionTriplet {
-                instructions: pair.map(str::to_string),
-                anchor: text(anchor),
-                p: text(p),
-                n: text(n),
-            })
-    });
-    triplets.collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::data::passages::Question;
+use crate::data::text::normal_answer;
 use std::collections::HashMap;
 
 const TOPIC: &str = "What is it about?";
@@ -82,7 +83,7 @@ fn sizes_bound_and_small_questions_come_first() {
     }
     let size = ValidationSize {
         answers: 30,
-        per_question: 25,
+        each: 25,
         ..ValidationSize::default()
     };
     let found = Validation::new(&passages, size, 1);
@@ -98,14 +99,14 @@ fn sizes_bound_and_small_questions_come_first() {
 }
 
 #[test]
-fn a_text_with_several_answers_is_unlike_those_that_share_none() {
+fn texts_that_share_a_word_of_any_answer_are_not_unlike() {
     let mut passages = held_out();
     for passage in &mut passages {
         passage.questions.truncate(1);
         passage.questions[0].answers.push(" trains".to_string());
     }
     let found = Validation::new(&passages, ValidationSize::default(), 1);
-    assert_eq!(found, Validation::default(), "all texts share an answer");
+    assert_eq!(found, Validation::default(), "all texts share a word");
 }
 
 #[test]
@@ -137,4 +138,54 @@ fn a_folder_of_tasks_is_what_the_evaluation_reads() {
     );
     let nothing = Validation::default().write(&path).unwrap_err();
     assert!(nothing.to_string().contains("hold more out"));
+}
+
+#[test]
+fn joined_texts_are_about_two_people() {
+    let everyday = |i: usize| {
+        let name = ["Casey", "Alex", "Robin"][i % 3];
+        let question = |instruction: String, answer: &str| Question {
+            instruction,
+            answers: vec![answer.to_string()],
+        };
+        Passage {
+            text: format!("{name} did {i}."),
+            source: None,
+            weight: 1.0,
+            questions: vec![
+                question(format!("How does {name} feel?"), [" glad", " sad"][i % 2]),
+                question(
+                    format!("What will {name} do?"),
+                    [" sleep", " eat"][i / 2 % 2],
+                ),
+            ],
+        }
+    };
+    let passages: Vec<Passage> = (0..40).map(everyday).collect();
+    let found = Validation::new(&passages, ValidationSize::default(), 1);
+    assert_eq!(found.answers.len(), 80, "three names are one");
+    assert_eq!(found.joined.len(), 40);
+    let number = |part: &str| -> usize {
+        let digits: String = part.chars().filter(char::is_ascii_digit).collect();
+        digits.parse().unwrap()
+    };
+    let halves = |text: &str| -> [usize; 2] {
+        let (a, b) = text.split_once('\n').unwrap();
+        let (first, second) = if a.contains("Alex") { (a, b) } else { (b, a) };
+        assert!(second.contains("Robin"), "{text}");
+        [number(first) % 2, number(second) / 2 % 2]
+    };
+    let mut orders = std::collections::HashSet::new();
+    for triplet in &found.joined {
+        assert_eq!(
+            triplet.instructions,
+            ["How does Alex feel?", "What will Robin do?"]
+        );
+        let [anchor, p, n] = [&triplet.anchor, &triplet.p, &triplet.n].map(|text| halves(text));
+        assert_eq!([p[0], n[1]], anchor);
+        assert_ne!(p[1], anchor[1]);
+        assert_ne!(n[0], anchor[0]);
+        orders.insert(triplet.anchor.starts_with("Alex"));
+    }
+    assert_eq!(orders.len(), 2, "either half comes first");
 }

@@ -1,7 +1,7 @@
 //! Triplets as a folder that `inbedder eval` scores. Questions with enough triplets are tasks of their
 //! own (`reranking`, a query with one candidate of either kind), which can be centred per question; all
 //! triplets of one question are pairs of another task (`sts`: 1 for the anchor's answer, 0 for another);
-//! pairs of questions are `triplets`.
+//! pairs of questions, of one text or of joined ones, are `triplets`.
 
 use super::{AnswerTriplet, LEAST, QuestionTriplet, Validation};
 use crate::{Error, Result};
@@ -15,7 +15,7 @@ impl Validation {
     /// # Errors
     /// [`Error::Setting`] if there is no triplet; files that cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        if self.answers.is_empty() && self.questions.is_empty() {
+        if self.is_empty() {
             let problem = "the held-out passages allow no triplet: hold more out";
             return Err(Error::setting("validation", problem));
         }
@@ -41,20 +41,19 @@ impl Validation {
                 &group.iter().map(query).collect::<Vec<_>>(),
             )?;
         }
-        let of_pair = self
-            .questions
-            .chunk_by(|a, b| a.instructions == b.instructions);
-        for (i, group) in of_pair.enumerate() {
-            let file = format!("questions.{}.jsonl", i + 1);
-            tasks.push(
-                json!({"name": format!("questions.{}", i + 1), "kind": "triplets",
-                "file": file, "rows": group.len(), "axes": group[0].instructions,
-                "instructions": group[0].instructions}),
-            );
-            rows(
-                &folder.join(file),
-                &group.iter().map(triplet).collect::<Vec<_>>(),
-            )?;
+        for (name, triplets) in [("questions", &self.questions), ("joined", &self.joined)] {
+            let of_pair = triplets.chunk_by(|a, b| a.instructions == b.instructions);
+            for (i, group) in of_pair.enumerate() {
+                let name = format!("{name}.{}", i + 1);
+                let file = format!("{name}.jsonl");
+                tasks.push(json!({"name": name, "kind": "triplets", "file": file,
+                    "rows": group.len(), "axes": group[0].instructions,
+                    "instructions": group[0].instructions}));
+                rows(
+                    &folder.join(file),
+                    &group.iter().map(triplet).collect::<Vec<_>>(),
+                )?;
+            }
         }
         let path = folder.join("tasks.json");
         let text = serde_json::to_string_pretty(&tasks).map_err(Error::json(&path))?;
