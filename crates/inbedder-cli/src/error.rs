@@ -127,6 +127,11 @@ impl Error {
                 | Library::TensorType { .. }
                 | Library::TensorMissing { .. }
                 | Library::TensorShape { .. }
+                | Library::UnknownAdapter { .. }
+                | Library::AdapterFile { .. }
+                | Library::AdapterMismatch { .. }
+                | Library::AdapterBase { .. }
+                | Library::ExportTarget { .. }
                 | Library::MetadataKey { .. }
                 | Library::Tokenizer { .. },
             ) => 2,
