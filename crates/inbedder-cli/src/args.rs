@@ -4,11 +4,13 @@ mod center;
 mod cluster;
 mod eval;
 mod models;
+mod train;
 
 pub(crate) use center::CenterArgs;
 pub(crate) use cluster::{ClusterArgs, Count, Method};
 pub(crate) use eval::{CheckArgs, EvalArgs};
 pub(crate) use models::{MergeModelArgs, ModelsAction, ModelsArgs};
+pub(crate) use train::{FrozenPrecision, ScheduleArg, Train, TrainArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use inbedder::adapter::AdapterDefaults;
@@ -55,6 +57,8 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Tell whether a question is any good for some texts
     Check(CheckArgs),
+    /// Train an adapter on question–answer pairs
+    Train(TrainArgs),
     /// List the built-in models, fetch one, or merge an adapter into one
     Models(ModelsArgs),
     /// Print completions for a shell
@@ -72,6 +76,7 @@ impl Cli {
             Command::Eval(args) => &args.run,
             Command::Check(args) => &args.run,
             Command::Cluster(args) => &args.run,
+            Command::Train(args) => return i8::from(args.verbose) - i8::from(args.quiet),
             Command::Merge(_) | Command::Models(_) | Command::Completions(_) => return 0,
         };
         i8::from(run.verbose) - i8::from(run.quiet)

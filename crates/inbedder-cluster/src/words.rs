@@ -1,21 +1,15 @@
 //! Clusters in words: TF-IDF of the answers and tokens from the language-model head, both as in the
 //! authors' `propose.py`, and the most frequent answer.
 
-use inbedder::LikelyToken;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::OnceLock;
+use inbedder::{LikelyToken, stop_words};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Words kept of each kind, as the authors keep.
 pub const TOP: usize = 20;
 
-/// English stop-words, NLTK's list.
+/// Words that name no cluster; a negation alone does not say of what.
 fn is_stop_word(word: &str) -> bool {
-    static WORDS: OnceLock<HashSet<&'static str>> = OnceLock::new();
-    let words = WORDS.get_or_init(|| {
-        let list = stop_words::lookup("en").unwrap_or_default();
-        list.iter().copied().collect()
-    });
-    words.contains(word)
+    stop_words::is_stop_word(word) || stop_words::is_negation(word)
 }
 
 /// The words of a text in lower case: runs of letters, digits and inner apostrophes, two characters
@@ -118,8 +112,8 @@ pub fn vocabulary<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeSet<Stri
 
 /// The whole words among likely tokens, likeliest first, at most [`TOP`]: tokens that begin a word
 /// (a space in front, in the vocabulary's spelling), of three letters or more and nothing else, no
-/// stop-word, none twice whatever its case. A token that is no word of `known` but begins one of its
-/// words (`compl` of `complaint`) is taken for a piece.
+/// stop-word, none twice whatever its case. A token alone does not tell a word from the beginning of
+/// one (`compl`, `showc`): whole are those that stand as words in `known`, the corpus and its answers.
 pub fn whole_words(tokens: &[LikelyToken], known: &BTreeSet<String>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for token in tokens {
@@ -129,7 +123,8 @@ pub fn whole_words(tokens: &[LikelyToken], known: &BTreeSet<String>) -> Vec<Stri
         let word = token.text.trim();
         let lower = word.to_lowercase();
         let letters = word.chars().count() > 2 && word.chars().all(char::is_alphabetic);
-        if letters && !is_stop_word(&lower) && !is_piece(&lower, known) && !found.contains(&lower) {
+        let whole = letters && !is_stop_word(&lower) && known.contains(&lower);
+        if whole && !found.contains(&lower) {
             found.push(lower);
         }
         if found.len() == TOP {
@@ -137,11 +132,6 @@ pub fn whole_words(tokens: &[LikelyToken], known: &BTreeSet<String>) -> Vec<Stri
         }
     }
     found
-}
-
-fn is_piece(word: &str, known: &BTreeSet<String>) -> bool {
-    let from = known.range(word.to_string()..).next();
-    from.is_some_and(|longer| *longer != word && longer.starts_with(word))
 }
 
 #[cfg(test)]
@@ -207,7 +197,7 @@ mod tests {
             score: -(id as f32),
         })
         .collect();
-        let known = vocabulary(["A complaint: late, later!"]);
+        let known = vocabulary(["A complaint: late, later!", "The delivery of ab parcel 42"]);
         assert_eq!(whole_words(&tokens, &known), ["delivery", "late", "parcel"]);
     }
 }

@@ -16,7 +16,7 @@
 
 pub mod adapter;
 mod batch;
-mod checkpoint;
+pub mod checkpoint;
 mod embedder;
 mod error;
 pub mod export;
@@ -28,6 +28,7 @@ mod prompt;
 mod readout;
 mod run;
 pub mod source;
+pub mod stop_words;
 mod template;
 pub mod tokenizer;
 pub mod weights;
@@ -39,6 +40,6 @@ pub use embedder::{
 pub use error::{Error, Result};
 pub use inbedder_kernels::{Isa, Precision};
 pub use model::{LinearModule, ModelSpec, Rotary, RotaryScaling};
-pub use prompt::Truncate;
+pub use prompt::{Prompt, Renderer, Truncate};
 pub use readout::{Normalize, Readout};
 pub use template::Template;

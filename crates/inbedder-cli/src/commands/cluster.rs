@@ -13,14 +13,15 @@ use crate::output::{Metadata, TableTarget};
 use corpus::Corpus;
 use inbedder::{Embedder, Request};
 use inbedder_cluster::{
-    Centering, Contingency, Description, Found, Known, Vectors, describe, of_question, words,
+    Centering, Contingency, Description, FAST_HDBSCAN, Found, Known, Vectors, describe,
+    of_question, words,
 };
 use report::Report;
 use std::io::Write;
 use std::path::Path;
 
 /// Tokens of a direction among which whole words are looked for.
-const TOKENS: usize = 400;
+const TOKENS: usize = 5000;
 
 pub(crate) fn run(args: &ClusterArgs) -> Result<()> {
     check(args)?;
@@ -179,6 +180,11 @@ impl View {
     ) -> Result<Self> {
         let data = of_question(&corpus.vectors, corpus.dim, corpus.questions, question)?;
         let vectors = Vectors::new(&data, corpus.dim)?;
+        if args.method == Method::Hdbscan && vectors.rows() > FAST_HDBSCAN {
+            tracing::warn!(
+                "hdbscan of more than {FAST_HDBSCAN} texts takes every distance one by one: this is slow"
+            );
+        }
         let found = args.finder().find(&vectors)?;
         let (filled, asked) = (found.partition.members().len(), found.k);
         if let Some(k) = asked.filter(|k| *k > filled) {

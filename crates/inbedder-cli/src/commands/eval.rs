@@ -43,11 +43,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<()> {
     };
     let results = evaluation.run(args.published.as_deref(), &Terminal(args))?;
     write(args, &results)?;
-    let others = report::tables(&results).into_iter();
-    let others = others.filter(|table| !table.title.contains(": ") || table.header[0] == "tasks");
-    let mut out = format!("\n{}\n", report::headline(&results));
-    others.for_each(|table| out.push_str(&table.plain()));
-    print(&out)?;
+    print(&report::summary(&results))?;
     match results.failed {
         0 => Ok(()),
         failed => Err(Error::Tasks {

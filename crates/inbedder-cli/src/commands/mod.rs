@@ -10,6 +10,7 @@ pub(crate) mod embed;
 pub(crate) mod eval;
 pub(crate) mod merge;
 pub(crate) mod models;
+pub(crate) mod train;
 
 use crate::args::RunArgs;
 use crate::error::{Error, Result};

@@ -117,6 +117,8 @@ fn vectors_of_base_and_adapted_model_are_not_mixed() {
 fn every_command_takes_an_adapter_and_refuses_one_that_does_not_fit() {
     let dir = dir();
     let (adapter, other) = (adapter(), golden("adapter/regex"));
+    let texts: String = (0..20).map(|i| format!("text number {i}\n")).collect();
+    dir.file("in.txt", texts);
     let commands: [&[&str]; 5] = [
         &["ask", "in.txt", "-q", QUESTION],
         &["compare", "one", "two", "three", "-q", QUESTION],

@@ -3,7 +3,8 @@
 //!
 //! `support`: running it; `inputs`: what is read and refused; `outputs`: what is written, and what is
 //! left when writing fails; `jobs`: jobs that are stopped, shared or have rows that cannot be read;
-//! `adapters`: models with a LoRA adapter, and merging one; `cluster` and `center`: clusters, and vectors without their mean; `evaluation`: eval and check;
+//! `adapters`: models with a LoRA adapter, and merging one; `train`: making one; `cluster` and `center`:
+//! clusters, and vectors without their mean; `evaluation`: eval and check;
 //! `commands`: the rest.
 
 // Helpers of tests are test code too, which `allow-unwrap-in-tests` does not see.
@@ -18,3 +19,4 @@ mod inputs;
 mod jobs;
 mod outputs;
 mod support;
+mod train;

@@ -1,6 +1,8 @@
 //! Dropout of LoRA's inputs: which ones are dropped is a function of where they stand, so that the
 //! backward pass finds the same without having kept them.
 
+use crate::random::mix;
+
 /// Drops inputs of one linear layer in one batch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Dropout {
@@ -24,14 +26,6 @@ impl Dropout {
             }
         }
     }
-}
-
-/// The finaliser of SplitMix64 (Steele et al., "Fast Splittable Pseudorandom Number Generators",
-/// 2014): every bit of the result depends on every bit of `x`.
-pub(super) fn mix(x: u64) -> u64 {
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
 
 #[cfg(test)]

@@ -43,7 +43,9 @@ impl Network {
         for (token, x) in plan.tokens().iter().zip(x.chunks_exact_mut(hidden)) {
             let token = *token as usize;
             match &self.embedding {
-                Some(place) => x.copy_from_slice(&values[place.clone()][token * hidden..][..hidden]),
+                Some(place) => {
+                    x.copy_from_slice(&values[place.clone()][token * hidden..][..hidden])
+                }
                 None => self.checkpoint.embedding_rows(token..token + 1, x)?,
             }
         }
@@ -62,7 +64,11 @@ impl Network {
         let rows = layout.plan.rows();
         tape.input.copy_from_slice(x);
         for block in blocks(rows) {
-            let normed = self.norm(&layer.attention_norm, &x[part(&block, hidden)], &mut buffers.normed);
+            let normed = self.norm(
+                &layer.attention_norm,
+                &x[part(&block, hidden)],
+                &mut buffers.normed,
+            );
             let staged = layer.linear[QUERY].stage(normed, &mut buffers.staging);
             let targets = [
                 (QUERY, &mut tape.queries),
@@ -90,7 +96,14 @@ impl Network {
         self.fill(&mut caches.cache, &tape.keys, &tape.values);
         tape.mixed.copy_from_slice(&tape.queries);
         let heads = self.spec.heads;
-        attention(heads, &mut tape.mixed, &layout.tiles, &caches.cache, 0, Threads::One);
+        attention(
+            heads,
+            &mut tape.mixed,
+            &layout.tiles,
+            &caches.cache,
+            0,
+            Threads::One,
+        );
         let linear = &layer.linear[ATTENTION_OUT];
         for block in blocks(rows) {
             let mixed = Block {
@@ -194,7 +207,10 @@ impl Network {
         let mut signed = vec![0.0; self.spec.heads.dim / 2];
         for (row, heads) in rows.chunks_exact_mut(width).enumerate() {
             let (cos, sin) = self.rotary.at(plan.position(row));
-            signed.iter_mut().zip(sin).for_each(|(to, sin)| *to = sign * sin);
+            signed
+                .iter_mut()
+                .zip(sin)
+                .for_each(|(to, sin)| *to = sign * sin);
             rotate(self.isa, heads, cos, &signed);
         }
     }

@@ -123,9 +123,9 @@ impl Network {
 fn cross_entropy(logits: &mut [f32], targets: &[(u32, f32)]) -> f64 {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let of_target = |logits: &[f32]| -> f64 {
-        let terms = targets
-            .iter()
-            .map(|(token, weight)| f64::from(*weight) * f64::from(logits[*token as usize] - highest));
+        let terms = targets.iter().map(|(token, weight)| {
+            f64::from(*weight) * f64::from(logits[*token as usize] - highest)
+        });
         terms.sum()
     };
     let by_targets = of_target(logits);

@@ -185,7 +185,14 @@ impl Linear {
         out: Out<'_>,
         context: Context<'_>,
     ) {
-        gemm(staged, &self.forward, out.into, out.to, out.stride, Threads::One);
+        gemm(
+            staged,
+            &self.forward,
+            out.into,
+            out.to,
+            out.stride,
+            Threads::One,
+        );
         let Some(lora) = &self.lora else { return };
         let Context {
             dropout,
@@ -217,25 +224,49 @@ impl Linear {
             scratch,
         } = context;
         let staged = self.backward.stage(grad.rows(), &mut scratch.staging);
-        gemm(staged, &self.backward, out.into, out.to, out.stride, Threads::One);
+        gemm(
+            staged,
+            &self.backward,
+            out.into,
+            out.to,
+            out.stride,
+            Threads::One,
+        );
         self.backward_weights(x, grad, sums);
         let Some(lora) = &self.lora else { return };
-        let (rows, rank, isa) = (grad.rows, lora.rank, Isa::of(&self.forward));
+        let (rows, rank, isa) = (grad.rows, lora.rank, self.forward.isa());
         // s · dY · B, then dA and what comes back through A.
         scratch.small.resize(rows * rank, 0.0);
         let (a, b) = (&lora.packed.a_back, &lora.packed.b_back);
         let staged = b.stage(grad.rows(), &mut scratch.lora_staging);
-        gemm(staged, b, Into::Store, &mut scratch.small, rank, Threads::One);
+        gemm(
+            staged,
+            b,
+            Into::Store,
+            &mut scratch.small,
+            rank,
+            Threads::One,
+        );
         let small = Matrix::whole(&scratch.small, rank);
         let x = drop_inputs(dropout, first, x, self.inputs, &mut scratch.dropped);
         let to = &mut sums[lora.a.clone()];
         outer(isa, rows, small, x.matrix(self.inputs), to, Threads::One);
-        let staged = a.stage(Rows::new(&scratch.small, rows, rank), &mut scratch.lora_staging);
+        let staged = a.stage(
+            Rows::new(&scratch.small, rows, rank),
+            &mut scratch.lora_staging,
+        );
         match dropout {
             None => gemm(staged, a, Into::Add, out.to, out.stride, Threads::One),
             Some(dropout) => {
                 scratch.wide.resize(rows * self.inputs, 0.0);
-                gemm(staged, a, Into::Store, &mut scratch.wide, self.inputs, Threads::One);
+                gemm(
+                    staged,
+                    a,
+                    Into::Store,
+                    &mut scratch.wide,
+                    self.inputs,
+                    Threads::One,
+                );
                 let back = scratch.wide.chunks_exact_mut(self.inputs);
                 for (row, (back, to)) in back.zip(out.to.chunks_mut(out.stride)).enumerate() {
                     dropout.apply(first + row, back);
@@ -248,14 +279,21 @@ impl Linear {
         scratch.small.extend(kept.map(|value| lora.scale * value));
         let small = Matrix::whole(&scratch.small, rank);
         let to = &mut sums[lora.b.clone()];
-        outer(isa, rows, small, grad.matrix(self.outputs), to, Threads::One);
+        outer(
+            isa,
+            rows,
+            small,
+            grad.matrix(self.outputs),
+            to,
+            Threads::One,
+        );
     }
 
     fn backward_weights(&self, x: Block<'_>, grad: Block<'_>, sums: &mut [f32]) {
         if let Some(weight) = &self.weight {
             let (p, q) = (grad.matrix(self.outputs), x.matrix(self.inputs));
             let to = &mut sums[weight.clone()];
-            outer(Isa::of(&self.forward), grad.rows, p, q, to, Threads::One);
+            outer(self.forward.isa(), grad.rows, p, q, to, Threads::One);
         }
         if let Some(bias) = &self.bias {
             let sums = &mut sums[bias.clone()];

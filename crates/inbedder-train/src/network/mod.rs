@@ -6,6 +6,7 @@
 //! packed again after each step of the optimiser.
 
 mod backward;
+mod batch;
 mod dropout;
 mod forward;
 mod head;
@@ -14,13 +15,15 @@ mod load;
 mod parameters;
 mod tape;
 
+pub use batch::Scale;
 pub use head::{Loss, Targets};
 pub use load::{Lora, Trained};
 pub use parameters::{Parameter, Parameters};
 pub use tape::Workspace;
 
 use crate::Result;
-use dropout::{Dropout, mix};
+use crate::random::mix;
+use dropout::Dropout;
 use inbedder::ModelSpec;
 use inbedder::checkpoint::Checkpoint;
 use inbedder::model::RotaryTable;

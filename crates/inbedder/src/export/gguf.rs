@@ -77,7 +77,7 @@ fn stored(
 ) -> candle_core::Result<Vec<(String, QTensor)>> {
     let names = checkpoint.spec.gguf_names();
     let mut stored = Vec::with_capacity(tensors.all.len() + 1);
-    for tensor in &tensors.all {
+    for tensor in tensors.all {
         let mut values = tensors.read(tensor);
         if tensor.rotary && names.paired_rotary {
             values = paired(tensor, &values);

@@ -3,14 +3,14 @@
 use crate::Result;
 use crate::adapter::LoraAdapter;
 use crate::checkpoint::Checkpoint;
-use crate::model::{StoredTensor, stored_row};
+use crate::model::StoredTensor;
 
 /// The tensors that the model is made of.
 pub(super) struct Tensors<'a> {
     checkpoint: &'a Checkpoint,
     adapter: Option<&'a LoraAdapter>,
     /// In the order in which they are used.
-    pub(super) all: Vec<StoredTensor>,
+    pub(super) all: &'a [StoredTensor],
 }
 
 impl<'a> Tensors<'a> {
@@ -20,8 +20,8 @@ impl<'a> Tensors<'a> {
         checkpoint: &'a Checkpoint,
         adapter: Option<&'a LoraAdapter>,
     ) -> Result<Self> {
-        let all = checkpoint.spec.tensors();
-        for tensor in &all {
+        let all = &checkpoint.tensors[..];
+        for tensor in all {
             let name = tensor.name(&checkpoint.names);
             checkpoint.weights.expect_shape(&name, &tensor.shape)?;
         }
@@ -35,29 +35,14 @@ impl<'a> Tensors<'a> {
     /// A tensor's numbers, row-major. Whole tensors: the largest is the token embedding.
     pub(super) fn read(&self, tensor: &StoredTensor) -> Vec<f32> {
         let checkpoint = self.checkpoint;
-        let stored = checkpoint
-            .weights
-            .tensor(&tensor.name(&checkpoint.names))
-            .expect("every tensor was looked up");
+        let mut values = checkpoint
+            .read_stored(tensor)
+            .expect("every tensor was looked up and has its shape");
         let plain = tensor.module(checkpoint.spec.hugging_face_names());
         let delta = self.adapter.zip(plain);
-        let delta = delta.and_then(|(adapter, module)| adapter.delta(&module));
-        let paired = (tensor.rotary && checkpoint.names.paired_rotary).then_some(tensor.head_rows);
-        let mut values = vec![0.0; stored.rows() * stored.row_len()];
-        if tensor.shape.len() == 1 {
-            // A vector is one row, whose numbers are what rows are in a matrix.
-            stored
-                .read_rows(0..1, &mut values)
-                .expect("the shape was checked");
-            let from = |row| paired.map_or(row, |rows| stored_row(rows, row));
-            return (0..values.len()).map(|row| values[from(row)]).collect();
-        }
-        for (row, out) in values.chunks_exact_mut(stored.row_len()).enumerate() {
-            let from = paired.map_or(row, |rows| stored_row(rows, row));
-            stored
-                .read_rows(from..from + 1, out)
-                .expect("the shape was checked");
-            if let Some(delta) = delta {
+        if let Some(delta) = delta.and_then(|(adapter, module)| adapter.delta(&module)) {
+            let width = values.len() / tensor.shape[0];
+            for (row, out) in values.chunks_exact_mut(width).enumerate() {
                 delta.add_row(row, out);
             }
         }

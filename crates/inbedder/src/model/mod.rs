@@ -14,6 +14,7 @@ pub(crate) use forward::{Forward, Tap};
 pub use modules::LinearModule;
 pub(crate) use modules::{StoredTensor, stored_row};
 pub(crate) use packed::{Model, Target};
+pub use rope::RotaryTable;
 pub use spec::{ModelSpec, Rotary, RotaryScaling};
 
 use crate::weights::{Metadata, Weights};
