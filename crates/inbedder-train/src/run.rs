@@ -9,6 +9,7 @@ use crate::trainer::{StepReport, Trainer};
 use crate::validation::exact_match;
 use crate::{Error, Result, export};
 use inbedder::adapter::{AdapterBase, AdapterDtype, save};
+use inbedder::export::export_trained;
 use inbedder::source::ModelFiles;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -88,6 +89,7 @@ pub fn run(
             saved = Instant::now();
         }
     }
+    run.finish()?;
     Ok(End::Done)
 }
 
@@ -196,6 +198,26 @@ impl<'a> Run<'a> {
         };
         self.metrics.add(&Record::Validation(record.clone()))?;
         Ok(record)
+    }
+
+    /// Writes what was made: the adapter, or a whole model in `model/`.
+    fn finish(&self) -> Result<()> {
+        let parameters = self.trainer.parameters();
+        let output = self.care.out.join("model");
+        match self.trainer.settings().trained {
+            Trained::Lora(_) => self.export(),
+            // It appears whole, so one that is there was written by the run that ended here.
+            Trained::All | Trained::Head if output.exists() => Ok(()),
+            Trained::All | Trained::Head => {
+                let tensors = parameters.tensors.iter();
+                let trained = tensors.map(|tensor| {
+                    let values = &parameters.values[tensor.range.clone()];
+                    (tensor.name.clone(), values)
+                });
+                let files = &self.base.files;
+                Ok(export_trained(files, &trained.collect(), &output, None)?)
+            }
+        }
     }
 
     fn export(&self) -> Result<()> {

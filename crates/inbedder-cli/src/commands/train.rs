@@ -71,7 +71,15 @@ fn finish(
     match train(trainer, base, held_out, &care, &bar)? {
         End::Done => {
             bar.finish();
-            tracing::info!("trained; use it with --adapter {}", out.display());
+            match args.what.train {
+                Train::Lora => tracing::info!("trained; use it with --adapter {}", out.display()),
+                Train::All | Train::Head => {
+                    tracing::info!(
+                        "trained; use it with --model {}",
+                        out.join("model").display()
+                    );
+                }
+            }
             Ok(())
         }
         End::Stopped => Err(Error::Stopped {

@@ -109,6 +109,23 @@ fn the_loss_falls_for_every_objective_and_whatever_is_trained() {
         let losses = losses(&dir, &out);
         let (first, last) = (losses[0], losses[losses.len() - 1]);
         assert!(last < 0.8 * first, "{way:?}: {losses:?}");
+        let (out, model) = (out.as_str(), format!("{out}/model"));
+        let made: [&str; 2] = match way.contains(&"--train") {
+            true => ["--model", &model],
+            false => ["--adapter", out],
+        };
+        let ask = [
+            "ask",
+            "rows.jsonl",
+            "--text-field",
+            "input",
+            "-q",
+            "How does it feel?",
+        ];
+        let ran = dir
+            .run(&[&ask[..], &["--format", "jsonl", "--limit", "5"], &made].concat())
+            .ok();
+        assert_eq!(ran.lines().len(), 5);
     }
 }
 

@@ -21,7 +21,7 @@ pub enum Trained {
     Lora(Lora),
     /// Every weight of the model.
     All,
-    /// The language-model head alone. A head that is the token embedding becomes a matrix of its own.
+    /// The language-model head alone, which in many models is the token embedding too.
     Head,
 }
 
@@ -130,8 +130,8 @@ impl Network {
         };
         let (mut rank, mut dropout) = (0, 0.0);
         let mut first_trained = match trained {
-            Trained::Lora(_) | Trained::Head => spec.layers,
-            Trained::All => 0,
+            Trained::Head if !spec.tied_head => spec.layers,
+            _ => 0,
         };
         if let Trained::Lora(lora) = trained {
             lora.check(&modules)?;
@@ -171,12 +171,12 @@ impl Loader<'_> {
         *self.trained == Trained::All
     }
 
-    /// The checkpoint's first tensor.
+    /// The token embedding's place, if it is trained.
     fn embedding(&mut self) -> Result<Option<Range<usize>>> {
-        if !self.all() {
+        let spec = self.checkpoint.spec();
+        if !(self.all() || *self.trained == Trained::Head && spec.tied_head) {
             return Ok(None);
         }
-        let spec = self.checkpoint.spec();
         let (name, shape) = (self.first_name(), [spec.vocabulary, spec.hidden]);
         let values = self.checkpoint.read(&name)?;
         Ok(Some(self.parameters.push(name, shape, &values)))
@@ -281,11 +281,7 @@ impl Loader<'_> {
         let matrix = self.checkpoint.read(&name)?;
         let weight = match (self.trained, embedding) {
             (Trained::Lora(_), _) => None,
-            (Trained::All, Some(place)) if spec.tied_head => Some(place.clone()),
-            (Trained::Head, _) if spec.tied_head => {
-                let name = "lm_head.weight".to_string();
-                Some(self.parameters.push(name, shape, &matrix))
-            }
+            (_, Some(place)) if spec.tied_head => Some(place.clone()),
             _ => Some(self.parameters.push(name, shape, &matrix)),
         };
         let places = Places {

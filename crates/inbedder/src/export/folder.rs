@@ -25,11 +25,11 @@ const NEIGHBOURS: &[&str] = &[
 
 pub(super) fn write(
     files: &ModelFiles,
-    checkpoint: &Checkpoint,
     tensors: &Tensors<'_>,
     output: &Path,
     dtype: ExportDtype,
 ) -> Result<()> {
+    let checkpoint = tensors.checkpoint;
     let io = |source| Error::io(output, source);
     let parent = parent(output);
     std::fs::create_dir_all(parent).map_err(io)?;

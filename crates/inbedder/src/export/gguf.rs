@@ -24,11 +24,11 @@ type Entries = BTreeMap<String, Value>;
 
 pub(super) fn write(
     files: &ModelFiles,
-    checkpoint: &Checkpoint,
     tensors: &Tensors<'_>,
     output: &Path,
     dtype: ExportDtype,
 ) -> Result<()> {
+    let checkpoint = tensors.checkpoint;
     let mut metadata = match files {
         ModelFiles::Gguf(path) => Weights::open_gguf(path)?.1.into_values(),
         ModelFiles::Folder { config, .. } => described(&Config::open(config)?, checkpoint)?,

@@ -19,6 +19,7 @@ use crate::checkpoint::Checkpoint;
 use crate::names::{by_name, name_of};
 use crate::source::ModelFiles;
 use crate::{Error, Result};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -72,6 +73,36 @@ pub fn export(
     output: &Path,
     dtype: Option<ExportDtype>,
 ) -> Result<()> {
+    let checkpoint = Checkpoint::open(files)?;
+    let adapter = adapter
+        .map(|source| checkpoint.adapter(source, files))
+        .transpose()?;
+    let trained = BTreeMap::new();
+    let tensors = Tensors::new(&checkpoint, adapter.as_ref(), &trained)?;
+    write(files, &tensors, output, dtype)
+}
+
+/// Writes a model of which some tensors, by Hugging Face's names and in its order, have been trained.
+///
+/// # Errors
+/// As for [`export`], and [`Error::TensorMissing`] for a name that the model has not.
+pub fn export_trained(
+    files: &ModelFiles,
+    trained: &BTreeMap<String, &[f32]>,
+    output: &Path,
+    dtype: Option<ExportDtype>,
+) -> Result<()> {
+    let checkpoint = Checkpoint::open(files)?;
+    let tensors = Tensors::new(&checkpoint, None, trained)?;
+    write(files, &tensors, output, dtype)
+}
+
+fn write(
+    files: &ModelFiles,
+    tensors: &Tensors<'_>,
+    output: &Path,
+    dtype: Option<ExportDtype>,
+) -> Result<()> {
     let refuse = |problem: String| Error::ExportTarget {
         path: output.to_path_buf(),
         problem,
@@ -90,15 +121,10 @@ pub fn export(
     if output.exists() {
         return Err(refuse("is there already".to_string()));
     }
-    let checkpoint = Checkpoint::open(files)?;
-    let adapter = adapter
-        .map(|source| checkpoint.adapter(source, files))
-        .transpose()?;
-    let tensors = Tensors::new(&checkpoint, adapter.as_ref())?;
     if is_gguf {
-        gguf::write(files, &checkpoint, &tensors, output, dtype)
+        gguf::write(files, tensors, output, dtype)
     } else {
-        folder::write(files, &checkpoint, &tensors, output, dtype)
+        folder::write(files, tensors, output, dtype)
     }
 }
 

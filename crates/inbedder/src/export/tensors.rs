@@ -1,26 +1,45 @@
 //! Every tensor of a model with its adapter, as rows in Hugging Face's order.
 
-use crate::Result;
 use crate::adapter::LoraAdapter;
 use crate::checkpoint::Checkpoint;
 use crate::model::StoredTensor;
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The tensors that the model is made of.
 pub(super) struct Tensors<'a> {
-    checkpoint: &'a Checkpoint,
+    pub(super) checkpoint: &'a Checkpoint,
     adapter: Option<&'a LoraAdapter>,
+    /// By Hugging Face's name: what stands in the place of the checkpoint's numbers.
+    trained: &'a BTreeMap<String, &'a [f32]>,
     /// In the order in which they are used.
     pub(super) all: &'a [StoredTensor],
 }
 
 impl<'a> Tensors<'a> {
     /// # Errors
-    /// A tensor that is missing, of another shape, or stored in a format that is not read.
+    /// A trained tensor that the model has not; one that is missing, of another shape, or stored in a format that is not read.
     pub(super) fn new(
         checkpoint: &'a Checkpoint,
         adapter: Option<&'a LoraAdapter>,
+        trained: &'a BTreeMap<String, &'a [f32]>,
     ) -> Result<Self> {
         let all = &checkpoint.tensors[..];
+        let names = checkpoint.spec.hugging_face_names();
+        for name in trained.keys() {
+            if !all.iter().any(|tensor| tensor.name(names) == *name) {
+                return Err(Error::TensorMissing {
+                    path: checkpoint
+                        .weights
+                        .paths()
+                        .next()
+                        .unwrap_or(Path::new(""))
+                        .into(),
+                    tensor: name.clone(),
+                });
+            }
+        }
         for tensor in all {
             let name = tensor.name(&checkpoint.names);
             checkpoint.weights.expect_shape(&name, &tensor.shape)?;
@@ -28,6 +47,7 @@ impl<'a> Tensors<'a> {
         Ok(Self {
             checkpoint,
             adapter,
+            trained,
             all,
         })
     }
@@ -35,6 +55,10 @@ impl<'a> Tensors<'a> {
     /// A tensor's numbers, row-major. Whole tensors: the largest is the token embedding.
     pub(super) fn read(&self, tensor: &StoredTensor) -> Vec<f32> {
         let checkpoint = self.checkpoint;
+        let name = tensor.name(checkpoint.spec.hugging_face_names());
+        if let Some(trained) = self.trained.get(&name) {
+            return trained.to_vec();
+        }
         let mut values = checkpoint
             .read_stored(tensor)
             .expect("every tensor was looked up and has its shape");
