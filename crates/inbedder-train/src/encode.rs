@@ -169,6 +169,7 @@ mod tests {
             let scale = Scale {
                 causal: 1.0,
                 whole_answer: 0.0,
+                contrast: 0.0,
             };
             let length = encoder.length(&passage).unwrap();
             let read = Batch::new(&rows, scale).plan.rows();

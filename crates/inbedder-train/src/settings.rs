@@ -16,6 +16,9 @@ pub struct Objective {
     /// Weight of `whole-answer`: cross-entropy of all the answer's words at once, at the place where it
     /// begins.
     pub whole_answer: f32,
+    /// Weight of `answer-contrast`: at the same place, cross-entropy over the answers of a worker's batch,
+    /// which are those of the same text to other questions and of other texts.
+    pub contrast: f32,
 }
 
 impl Default for Objective {
@@ -23,6 +26,7 @@ impl Default for Objective {
         Self {
             causal: 1.0,
             whole_answer: 0.0,
+            contrast: 0.0,
         }
     }
 }
@@ -77,11 +81,16 @@ impl Settings {
         let Objective {
             causal,
             whole_answer,
+            contrast,
         } = self.objective;
-        if !(causal >= 0.0 && whole_answer >= 0.0 && (causal + whole_answer).is_finite()) {
+        let weights = [causal, whole_answer, contrast];
+        if !weights
+            .iter()
+            .all(|weight| *weight >= 0.0 && weight.is_finite())
+        {
             return wrong("objective", "weights are numbers from 0");
         }
-        if causal + whole_answer == 0.0 {
+        if weights.iter().sum::<f32>() == 0.0 {
             return wrong("objective", "at least one weight is above 0");
         }
         for (what, value) in [

@@ -301,6 +301,7 @@ impl Trainer {
         Scale {
             causal: objective.causal / targets.max(1) as f32,
             whole_answer: objective.whole_answer / bags.max(1) as f32,
+            contrast: objective.contrast / bags.max(1) as f32,
         }
     }
 

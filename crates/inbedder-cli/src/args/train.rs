@@ -129,6 +129,9 @@ pub(crate) struct WhatArgs {
     /// Weight of the loss of all the answer's words at its first place
     #[arg(long, default_value_t = 0.0, value_name = "X")]
     pub(crate) whole_answer: f32,
+    /// Weight of the loss of telling the answer from those to other questions and of other texts
+    #[arg(long, default_value_t = 0.0, value_name = "X")]
+    pub(crate) answer_contrast: f32,
     /// Prompt pattern, or its name
     #[arg(long, default_value = "inbedder")]
     pub(crate) template: inbedder::Template,

@@ -116,6 +116,7 @@ fn settings(args: &TrainArgs) -> Result<Settings> {
         objective: Objective {
             causal: what.causal,
             whole_answer: what.whole_answer,
+            contrast: what.answer_contrast,
         },
         answers: Answers {
             without_stop_words: !args.rows.keep_stop_words,

@@ -12,6 +12,8 @@ pub struct Scale {
     pub causal: f32,
     /// Of every bag: the objective `whole-answer`.
     pub whole_answer: f32,
+    /// Of every bag that is told from the batch's others: the objective `answer-contrast`.
+    pub contrast: f32,
 }
 
 impl Batch {
@@ -48,11 +50,56 @@ impl Batch {
                 targets.entry(of_answer[0]).or_default().extend(scaled);
             }
         }
-        targets.retain(|_, tokens| !tokens.is_empty());
-        let (rows, tokens) = targets.into_iter().unzip();
-        Self {
+        if scale.contrast != 0.0 {
+            // A row with no other target gets an empty list.
+            for (_, end) in plan_ends(rows, &plan) {
+                targets.entry(end).or_default();
+            }
+        } else {
+            targets.retain(|_, tokens| !tokens.is_empty());
+        }
+        let (at, tokens): (Vec<usize>, _) = targets.into_iter().unzip();
+        let mut batch = Self {
+            targets: Targets {
+                own: vec![None; at.len()],
+                rows: at,
+                tokens,
+                answers: Vec::new(),
+                contrast: scale.contrast,
+            },
             plan,
-            targets: Targets { rows, tokens },
+        };
+        if scale.contrast != 0.0 {
+            batch.tell_apart(rows);
+        }
+        batch
+    }
+
+    /// Gives the rows with a bag their place among the distinct ones: the same text's answers to other
+    /// questions, and other texts' to the same one, are what an answer is told from.
+    fn tell_apart(&mut self, rows: &[Row]) {
+        for (row, end) in plan_ends(rows, &self.plan) {
+            let targets = &mut self.targets;
+            let known = targets.answers.iter().position(|answer| *answer == row.bag);
+            let own = known.unwrap_or(targets.answers.len());
+            if known.is_none() {
+                targets.answers.push(row.bag.clone());
+            }
+            if let Ok(at) = targets.rows.binary_search(&end) {
+                targets.own[at] = Some(own);
+            }
         }
     }
+}
+
+/// The rows that have a bag, each with the plan's row of its prompt's last token.
+fn plan_ends<'a>(rows: &'a [Row], plan: &'a Plan) -> impl Iterator<Item = (&'a Row, usize)> {
+    let rows = rows
+        .iter()
+        .enumerate()
+        .filter(|(_, row)| !row.bag.is_empty());
+    rows.filter_map(|(i, row)| {
+        let end = plan.prompt_rows(i).nth(row.prompt_ids.len() - 1)?;
+        Some((row, end))
+    })
 }

@@ -8,13 +8,20 @@ use inbedder_kernels::{Into, Staging};
 /// Rows whose logits exist at a time: with 49,152 tokens six megabytes.
 const CHUNK: usize = 32;
 
-/// What is to be said after some rows of a batch: the loss is Σ weight · −log p(token | row).
+/// What is to be said after some rows of a batch: the loss is Σ weight · −log p(token | row), and for
+/// the rows that are told their answer from others Σ weight · −log p(answer | row) beside it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Targets {
     /// Rows, rising.
     pub rows: Vec<usize>,
     /// `[row of the list]`: tokens with their weights.
     pub tokens: Vec<Vec<(u32, f32)>>,
+    /// `[row of the list]`: which of `answers` is the row's own.
+    pub own: Vec<Option<usize>>,
+    /// The batch's distinct answers, each as the bag of its words.
+    pub answers: Vec<Vec<(u32, f32)>>,
+    /// Weight of a row that is told its answer from the others.
+    pub contrast: f32,
 }
 
 /// A batch's loss.
@@ -45,8 +52,7 @@ impl Network {
             work.dx.resize(work.x.len(), 0.0);
         }
         let mut loss = Loss::default();
-        let chunks = targets.rows.chunks(CHUNK).zip(targets.tokens.chunks(CHUNK));
-        for (rows, tokens) in chunks {
+        for (chunk, rows) in targets.rows.chunks(CHUNK).enumerate() {
             let x: Vec<f32> = rows
                 .iter()
                 .flat_map(|row| &work.x[row * hidden..][..hidden])
@@ -55,8 +61,8 @@ impl Network {
             let mut normed = vec![0.0; x.len()];
             let normed = self.norm(&self.final_norm, &x, &mut normed);
             let mut logits = self.logits(normed, work);
-            for (logits, targets) in logits.chunks_exact_mut(self.head.outputs).zip(tokens) {
-                loss.sum += cross_entropy(logits, targets);
+            for (i, logits) in logits.chunks_exact_mut(self.head.outputs).enumerate() {
+                loss.sum += targets.loss(chunk * CHUNK + i, logits);
             }
             if let Some(sums) = sums.as_deref_mut() {
                 let dx = self.read_back((&x, normed), &logits, sums, work);
@@ -116,6 +122,37 @@ impl Network {
         let mut dx = vec![0.0; x.len()];
         self.norm_backward(&self.final_norm, x, &dnormed, &mut dx, sums);
         dx
+    }
+}
+
+impl Targets {
+    /// The loss of one of the rows; its logits are replaced by the gradient.
+    fn loss(&self, row: usize, logits: &mut [f32]) -> f64 {
+        let contrast = self.own[row].map(|own| self.contrast(own, logits));
+        let mut loss = cross_entropy(logits, &self.tokens[row]);
+        if let Some((of_contrast, by_answer)) = contrast {
+            loss += of_contrast;
+            for (answer, slope) in self.answers.iter().zip(by_answer) {
+                for (token, share) in answer {
+                    logits[*token as usize] += slope * share;
+                }
+            }
+        }
+        loss
+    }
+
+    /// Cross-entropy over the batch's answers, an answer's score being the mean logit of its words: the
+    /// loss, and its gradient by score.
+    fn contrast(&self, own: usize, logits: &[f32]) -> (f64, Vec<f32>) {
+        let score = |answer: &Vec<(u32, f32)>| {
+            let terms = answer
+                .iter()
+                .map(|(token, share)| share * logits[*token as usize]);
+            terms.sum::<f32>()
+        };
+        let mut scores: Vec<f32> = self.answers.iter().map(score).collect();
+        let loss = cross_entropy(&mut scores, &[(own as u32, self.contrast)]);
+        (loss, scores)
     }
 }
 

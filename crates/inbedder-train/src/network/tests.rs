@@ -11,6 +11,7 @@ use std::path::PathBuf;
 const CAUSAL: Scale = Scale {
     causal: 1.0,
     whole_answer: 0.0,
+    contrast: 0.0,
 };
 
 fn golden() -> PathBuf {
@@ -99,9 +100,15 @@ fn step(objective: &str) -> Batch {
             causal: 1.0 / targets as f32,
             ..CAUSAL
         },
+        "contrast" => Scale {
+            causal: 0.0,
+            whole_answer: 0.0,
+            contrast: 1.0 / bags as f32,
+        },
         _ => Scale {
             causal: 0.0,
             whole_answer: 1.0 / bags as f32,
+            contrast: 0.0,
         },
     };
     Batch::new(&rows, scale)
@@ -181,7 +188,13 @@ fn gradients_are_slopes_of_the_loss() {
         dropout: 0.3,
         ..Lora::default()
     });
-    for trained in [Trained::All, Trained::Head, dropped] {
+    let cases = [
+        (Trained::All, "causal"),
+        (Trained::All, "contrast"),
+        (Trained::Head, "causal"),
+        (dropped, "causal"),
+    ];
+    for (trained, objective) in cases {
         let (mut network, mut parameters) = network("untied_bias", &trained, isa);
         let noise: Vec<f32> = (0..parameters.len())
             .map(|i| (i as f32 * 0.7).sin())
@@ -190,7 +203,7 @@ fn gradients_are_slopes_of_the_loss() {
             *value += 0.05 * noise;
         }
         network.refresh(&parameters.values);
-        let batch = step("causal");
+        let batch = step(objective);
         let (_, sums) = gradients(&network, &parameters, &batch);
         for parameter in parameters.tensors.clone() {
             let slope = &sums[parameter.range.clone()];
@@ -213,7 +226,7 @@ fn gradients_are_slopes_of_the_loss() {
             let off = (found / length - 1.0).abs();
             assert!(
                 off < 5e-3,
-                "{trained:?} {}: {found} for {length}",
+                "{trained:?} {objective} {}: {found} for {length}",
                 parameter.name
             );
         }
@@ -252,8 +265,8 @@ fn answers_that_begin_alike_share_rows_and_both_count() {
     };
     let rows = [row(&[8, 1]), row(&[8, 9, 1])];
     let scale = Scale {
-        causal: 1.0,
         whole_answer: 2.0,
+        ..CAUSAL
     };
     let batch = Batch::new(&rows, scale);
     assert_eq!(batch.plan.rows(), 5);
@@ -267,8 +280,42 @@ fn answers_that_begin_alike_share_rows_and_both_count() {
     let alone = Scale {
         causal: 0.0,
         whole_answer: 1.0,
+        contrast: 0.0,
     };
     assert_eq!(Batch::new(&rows, alone).plan.rows(), 3, "no answer is read");
+}
+
+#[test]
+fn an_answer_is_told_from_the_batchs_other_answers_and_not_from_itself() {
+    let row = |prompt: u32, bag: &[(u32, f32)]| crate::data::dump::Row {
+        prompt_ids: vec![5, prompt],
+        answer_ids: vec![8, 1],
+        bag: bag.to_vec(),
+    };
+    let rows = [
+        row(6, &[(8, 1.0)]),
+        row(7, &[(8, 1.0)]),
+        row(9, &[(3, 0.5), (4, 0.5)]),
+    ];
+    let scale = Scale {
+        causal: 0.0,
+        whole_answer: 0.0,
+        contrast: 1.0,
+    };
+    let targets = Batch::new(&rows, scale).targets;
+    assert_eq!(targets.answers, [vec![(8, 1.0)], vec![(3, 0.5), (4, 0.5)]]);
+    assert_eq!(targets.own, [Some(0), Some(0), Some(1)]);
+    let (network, parameters) = network("tied", &Trained::All, Isa::detect().unwrap());
+    let loss = |rows: &[crate::data::dump::Row]| {
+        let batch = Batch::new(rows, scale);
+        let mut work = Workspace::default();
+        network
+            .loss(&batch, &parameters.values, &mut work)
+            .unwrap()
+            .sum
+    };
+    assert!(loss(&rows[..2]).abs() < 1e-12, "nothing to tell apart");
+    assert!(loss(&rows) > 0.0);
 }
 
 #[test]
