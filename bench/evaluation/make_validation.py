@@ -3,8 +3,11 @@
     python bench/evaluation/make_validation.py qa.jsonl.zst validation [--triplets 400] [--seed 7]
     inbedder eval validation --baseline fst_gen@2 --baseline fst_gen@4 …   # one reading for all layers
 
-Rows are `{source, input, instruction, output}`: a text, a question, a short answer. Two tasks come out:
+Rows are `{source, input, instruction, output}`: a text, a question, a short answer. Three kinds of task come
+out:
 
+- `clusters.N`: texts that were asked one question, labelled with their answer, where at least five answers
+  were given often. V-measure.
 - `answers`: pairs under one question that several texts were asked (the questions are those that occur
   most often with several answers); 1 if the answers are the same, else 0. Spearman.
 - `questions`: triplets. One text (the anchor) was asked two questions; p has the anchor's answer to
@@ -26,7 +29,8 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("rows", type=Path)
 parser.add_argument("out", type=Path)
 parser.add_argument("--triplets", type=int, default=400)
-parser.add_argument("--pairs", type=int, default=1000)
+parser.add_argument("--pairs", type=int, default=2000)
+parser.add_argument("--texts", type=int, default=600, help="texts of a clustering")
 parser.add_argument("--seed", type=int, default=7)
 args = parser.parse_args()
 random.seed(args.seed)
@@ -100,9 +104,29 @@ for (first, second), count in both.most_common(40):
     (args.out / f"{name}.jsonl").write_text("".join(json.dumps(t) + "\n" for t in triplets))
     tasks.append({"name": f"questions.{len(tasks) + 1}", "kind": "triplets", "file": f"{name}.jsonl",
                   "rows": len(triplets), "axes": [first, second], "instructions": [first, second]})
+# Questions that got the same answers often.
+clusterings = []
+for question, answers in sorted(asked.items(), key=lambda entry: (-len(entry[1]), entry[0])):
+    groups = defaultdict(list)
+    for text, answer in answers.items():
+        groups[answer].append(text)
+    often = sorted((g for g in groups.items() if len(g[1]) >= 15 and g[0]), key=lambda g: (-len(g[1]), g[0]))[:15]
+    if len(often) < 5:
+        continue
+    size = min(min(args.texts // len(often), 2 * len(often[-1][1])), 60)
+    chosen = [{"text": t, "answer": a} for a, texts in often for t in random.sample(texts, min(size, len(texts)))]
+    random.shuffle(chosen)
+    name = f"clusters{len(clusterings) + 1}"
+    (args.out / f"{name}.jsonl").write_text("".join(json.dumps(c) + "\n" for c in chosen))
+    clusterings.append({"name": f"clusters.{len(clusterings) + 1}", "kind": "clustering", "file": f"{name}.jsonl",
+                        "label": "answer", "instruction": question, "texts": len(chosen), "clusters": len(often)})
+    if len(clusterings) == 6:
+        break
+tasks += clusterings
 if pairs:
     (args.out / "pairs.jsonl").write_text("".join(json.dumps(p) + "\n" for p in pairs))
     tasks.append({"name": "answers", "kind": "sts", "file": "pairs.jsonl", "rows": len(pairs), "instructed": True})
 (args.out / "tasks.json").write_text(json.dumps(tasks, indent=1) + "\n")
+print("clusterings: " + (", ".join(f"{c['texts']} texts under {c['instruction']}" for c in clusterings) or "none"))
 print(f"{len(pairs)} pairs under {len(usable)} questions; triplets: "
       + (", ".join(f"{t['rows']} of {t['axes']}" for t in tasks if t["kind"] == "triplets") or "none"))

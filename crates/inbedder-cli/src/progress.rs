@@ -2,6 +2,7 @@
 
 use inbedder::source::FetchProgress;
 use inbedder::{Progress, Stats};
+use inbedder_train::{StepRecord, ValidationRecord, Watch};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::OnceLock;
@@ -158,6 +159,82 @@ impl Progress for Bar {
             self.line();
         }
         !interrupted()
+    }
+}
+
+/// Progress of training.
+pub(crate) struct TrainBar {
+    bar: ProgressBar,
+    lines: bool,
+    start: Instant,
+    lined: AtomicU64,
+}
+
+impl TrainBar {
+    pub(crate) fn new(quiet: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let target = if quiet || !terminal {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
+        };
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) =
+            ProgressStyle::with_template("{wide_bar} {pos}/{len} steps · {msg} · {eta} left")
+        {
+            bar.set_style(style);
+        }
+        Self {
+            bar,
+            lines: !quiet && !terminal,
+            start: Instant::now(),
+            lined: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Watch for TrainBar {
+    fn begin(&self, step: u64, steps: u64) {
+        self.bar.set_length(steps);
+        self.bar.set_position(step);
+        self.bar.reset_eta();
+    }
+
+    fn step(&self, record: &StepRecord) {
+        self.bar.set_position(record.step);
+        let message = format!(
+            "loss {:.3} · {:.0} tokens/s",
+            record.loss, record.tokens_per_second
+        );
+        let seconds = self.start.elapsed().as_secs();
+        if self.lines && seconds >= self.lined.load(Ordering::Relaxed) + LINE_EVERY.as_secs() {
+            self.lined.store(seconds, Ordering::Relaxed);
+            let (steps, left) = (self.bar.length().unwrap_or(0), self.bar.eta().as_secs());
+            tracing::info!("{}/{steps} steps, {message}, {left} s left", record.step);
+        }
+        self.bar.set_message(message);
+    }
+
+    fn validated(&self, record: &ValidationRecord) {
+        let exact = record
+            .exact_match
+            .map(|share| format!(", {:.1} % of answers right", 100.0 * share));
+        self.bar.suspend(|| {
+            tracing::info!(
+                "step {}: validation loss {:.4}{}",
+                record.step,
+                record.validation_loss,
+                exact.unwrap_or_default(),
+            );
+        });
+    }
+
+    fn stop(&self) -> bool {
+        interrupted()
     }
 }
 

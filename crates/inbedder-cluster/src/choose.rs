@@ -1,12 +1,16 @@
 //! How many clusters? The k whose clusters are tightest against their nearest neighbours: the
 //! simplified silhouette (Hruschka, Campello and de Castro 2006), which takes distances to centres
 //! where the full one takes them to all members, over a geometric grid of k.
+//!
+//! A vector pulls its own centre towards itself, the more so the fewer share it; left as it is, that
+//! makes the largest k the best. So a vector's distance to its own centre is that to the mean of the
+//! *others* (n / (n − 1) times the distance to the mean of all), and one that is alone counts as 0, as in
+//! the full silhouette.
 
 use crate::centers::{Centers, isa, squared_lengths};
 use crate::kmeans::KMeans;
 use crate::random::Random;
 use crate::{Result, Vectors};
-use rayon::prelude::*;
 use serde::Serialize;
 
 /// The largest k that is tried.
@@ -21,8 +25,8 @@ const STARTS: usize = 3;
 pub struct Candidate {
     /// Number of clusters.
     pub k: usize,
-    /// Mean over the vectors of (b − a) / max(a, b), a and b being the distances to the nearest and
-    /// the second nearest centre: from 0 (between two) to 1 (on a centre).
+    /// Mean over the vectors of (b − a) / max(a, b): a is the distance to the centre of the others in
+    /// its cluster, b to the nearest other centre. From −1 to 1; 0 is between two clusters.
     pub silhouette: f64,
     /// Sum of the squared distances to the centres.
     pub inertia: f64,
@@ -83,29 +87,39 @@ fn grid(largest: usize) -> Vec<usize> {
 
 fn silhouette(vectors: &Vectors<'_>, centers: &[f32]) -> Result<f64> {
     let count = centers.len() / vectors.dim();
-    let mut values = vec![0.0f32; vectors.rows()];
+    // Each vector's cluster, and the distances to its centre and to the next.
+    let mut near = vec![(0usize, 0.0f32, 0.0f32); vectors.rows()];
     let lengths = squared_lengths(vectors);
     let centers = Centers::new(isa()?, centers, vectors.dim());
-    centers.each(vectors, &lengths, (&mut values, 1), |values, distances| {
-        for (value, distances) in values.iter_mut().zip(distances.chunks_exact(count)) {
-            let (mut near, mut next) = (f32::INFINITY, f32::INFINITY);
-            for distance in distances {
-                if *distance < near {
-                    (near, next) = (*distance, near);
-                } else if *distance < next {
-                    next = *distance;
+    centers.each(vectors, &lengths, (&mut near, 1), |near, distances| {
+        for (near, distances) in near.iter_mut().zip(distances.chunks_exact(count)) {
+            *near = (0, f32::INFINITY, f32::INFINITY);
+            for (cluster, distance) in distances.iter().enumerate() {
+                if *distance < near.1 {
+                    *near = (cluster, *distance, near.1);
+                } else if *distance < near.2 {
+                    near.2 = *distance;
                 }
             }
-            let (near, next) = (near.sqrt(), next.sqrt());
-            *value = if next > 0.0 {
-                (next - near) / next
-            } else {
-                0.0
-            };
         }
     });
-    let values: Vec<f64> = values.par_iter().map(|value| f64::from(*value)).collect();
-    Ok(values.iter().sum::<f64>() / values.len().max(1) as f64)
+    let mut sizes = vec![0usize; count];
+    for (cluster, _, _) in &near {
+        sizes[*cluster] += 1;
+    }
+    let value = |(cluster, own, next): &(usize, f32, f32)| match sizes[*cluster] {
+        0 | 1 => 0.0,
+        size => {
+            let without = size as f64 / (size - 1) as f64;
+            let (a, b) = (f64::from(own.sqrt()) * without, f64::from(next.sqrt()));
+            if a.max(b) > 0.0 {
+                (b - a) / a.max(b)
+            } else {
+                0.0
+            }
+        }
+    };
+    Ok(near.iter().map(value).sum::<f64>() / near.len().max(1) as f64)
 }
 
 #[cfg(test)]
@@ -134,6 +148,16 @@ mod tests {
             let choice = choose_k(&Vectors::new(&data, 20).unwrap(), 0).unwrap();
             assert_eq!(choice.k, places, "{:?}", choice.curve);
         }
+    }
+
+    #[test]
+    fn noise_is_not_cut_into_as_many_clusters_as_can_be() {
+        let mut random = Random::new(8, 0);
+        let data: Vec<f32> = (0..150 * 30).map(|_| random.unit() as f32 - 0.5).collect();
+        let choice = choose_k(&Vectors::new(&data, 30).unwrap(), 0).unwrap();
+        let last = choice.curve.last().unwrap();
+        assert!(choice.k < 30, "{:?}", choice.curve);
+        assert!(last.silhouette < 0.1, "{:?}", choice.curve);
     }
 
     #[test]

@@ -5,9 +5,9 @@ use crate::pairwise::condensed;
 use crate::{Error, Result, Vectors};
 use hdbscan::{DistanceMetric, HdbscanHyperParams, NnAlgorithm};
 
-/// Up to so many vectors all distances are made beforehand by matrix products (0.6 GB); beyond, the
-/// crate takes them one by one, which is slow but needs no room.
-const MATRIX: usize = 10_000;
+/// Up to so many vectors [`Hdbscan::fit`] makes all distances beforehand by matrix products (0.6 GB);
+/// beyond, the crate takes them one by one, which is slow but needs no room.
+pub const MATRIX: usize = 10_000;
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -105,9 +105,9 @@ pub struct Description {
 /// Describes clusters.
 ///
 /// A cluster's name is its most frequent normalised answer if at least a third of its texts, and at
-/// least two, give it; else its first three TF-IDF words; else, of decoded words, the first three; else `cluster N`. A
-/// name that a larger cluster has already gets the first other word of its own behind it, or its
-/// number.
+/// least two, give it; else its first three TF-IDF words; else, of decoded words, the first three; else
+/// `cluster N`. A name that a larger cluster has already gets the first other word of its own behind it,
+/// or its number.
 ///
 /// # Errors
 /// [`Error::Length`] if vectors, answers, decoded words or labels are not those of the partition.
@@ -116,48 +116,31 @@ pub fn describe(
     partition: &Partition,
     known: Known<'_>,
 ) -> Result<Description> {
-    let texts = partition.labels().len();
-    let count = partition.members().len();
-    for (what, found, expected) in [
-        ("answers", known.answers.map(<[_]>::len), texts),
-        ("labels", known.labels.map(<[_]>::len), texts),
-        ("clusters' words", known.decoded.map(<[_]>::len), count),
-    ] {
-        if let Some(found) = found.filter(|found| *found != expected) {
-            return Err(Error::Length {
-                what,
-                found,
-                expected,
-            });
-        }
-    }
+    known.expect(partition)?;
     let centers = partition.centers(vectors)?;
     let distances = partition.distances(vectors, &centers)?;
-    let documents: Vec<Vec<&str>> = partition
-        .members()
+    let members = partition.members();
+    let answers = members
         .iter()
-        .map(|members| texts_of(known.answers, members))
-        .collect();
-    let mut clusters: Vec<Cluster> = Vec::with_capacity(count);
-    for ((cluster, words), members) in tf_idf(&documents)
-        .into_iter()
-        .enumerate()
-        .zip(partition.members())
-    {
-        let answer = most_frequent(documents[cluster].iter().copied());
-        let labels = known.labels.map(|labels| count_labels(labels, members));
-        let words = words
-            .into_iter()
-            .map(|(word, weight)| Weighted { word, weight });
+        .map(|members| texts_of(known.answers, members));
+    let answers: Vec<Vec<&str>> = answers.collect();
+    let mut clusters: Vec<Cluster> = Vec::with_capacity(members.len());
+    for (cluster, words) in tf_idf(&answers).into_iter().enumerate() {
+        let answer = most_frequent(answers[cluster].iter().copied());
+        let words = words.into_iter();
         let mut described = Cluster {
             cluster,
             name: String::new(),
-            size: members.len(),
+            size: members[cluster].len(),
             answer: answer.map(|(text, count)| Frequent { text, count }),
-            words: words.collect(),
+            words: words
+                .map(|(word, weight)| Weighted { word, weight })
+                .collect(),
             decoded: known.decoded.map(|decoded| decoded[cluster].clone()),
-            nearest: nearest(members, &distances),
-            labels,
+            nearest: nearest(&members[cluster], &distances),
+            labels: known
+                .labels
+                .map(|labels| count_labels(labels, &members[cluster])),
             entropy_bits: None,
         };
         described.name = name(&described, &clusters);
@@ -171,6 +154,26 @@ pub fn describe(
         outliers: partition.outliers(),
         agreement: agreement.transpose()?,
     })
+}
+
+impl Known<'_> {
+    fn expect(&self, partition: &Partition) -> Result<()> {
+        let (texts, clusters) = (partition.labels().len(), partition.members().len());
+        for (what, found, expected) in [
+            ("answers", self.answers.map(<[_]>::len), texts),
+            ("labels", self.labels.map(<[_]>::len), texts),
+            ("clusters' words", self.decoded.map(<[_]>::len), clusters),
+        ] {
+            if let Some(found) = found.filter(|found| *found != expected) {
+                return Err(Error::Length {
+                    what,
+                    found,
+                    expected,
+                });
+            }
+        }
+        Ok(())
+    }
 }
 
 fn texts_of<'a>(answers: Option<&'a [String]>, members: &[usize]) -> Vec<&'a str> {

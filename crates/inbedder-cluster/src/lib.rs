@@ -33,7 +33,7 @@ pub mod words;
 pub use agglomerative::{Dendrogram, Linkage, MOST as MOST_AGGLOMERATIVE, Merge};
 pub use centering::{Centering, Means};
 pub use choose::{Candidate, Choice, choose_k};
-pub use density::Hdbscan;
+pub use density::{Hdbscan, MATRIX as FAST_HDBSCAN};
 pub use describe::{Agreement, Cluster, Description, Frequent, Known, Near, Weighted, describe};
 pub use error::{Error, Result};
 pub use find::{Finder, Found};

@@ -106,6 +106,13 @@ pub(crate) fn add(sums: &mut [f64], row: &[f32]) {
     }
 }
 
+/// Takes a vector out of sums.
+pub(crate) fn subtract(sums: &mut [f64], row: &[f32]) {
+    for (sum, value) in sums.iter_mut().zip(row) {
+        *sum -= f64::from(*value);
+    }
+}
+
 /// Squared Euclidean distance, summed in f64.
 pub(crate) fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
     let pairs = a.iter().zip(b);

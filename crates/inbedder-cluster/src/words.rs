@@ -112,8 +112,8 @@ pub fn vocabulary<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeSet<Stri
 
 /// The whole words among likely tokens, likeliest first, at most [`TOP`]: tokens that begin a word
 /// (a space in front, in the vocabulary's spelling), of three letters or more and nothing else, no
-/// stop-word, none twice whatever its case. A token that is no word of `known` but begins one of its
-/// words (`compl` of `complaint`) is taken for a piece.
+/// stop-word, none twice whatever its case. A token alone does not tell a word from the beginning of
+/// one (`compl`, `showc`): whole are those that stand as words in `known`, the corpus and its answers.
 pub fn whole_words(tokens: &[LikelyToken], known: &BTreeSet<String>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for token in tokens {
@@ -123,7 +123,8 @@ pub fn whole_words(tokens: &[LikelyToken], known: &BTreeSet<String>) -> Vec<Stri
         let word = token.text.trim();
         let lower = word.to_lowercase();
         let letters = word.chars().count() > 2 && word.chars().all(char::is_alphabetic);
-        if letters && !is_stop_word(&lower) && !is_piece(&lower, known) && !found.contains(&lower) {
+        let whole = letters && !is_stop_word(&lower) && known.contains(&lower);
+        if whole && !found.contains(&lower) {
             found.push(lower);
         }
         if found.len() == TOP {
@@ -131,11 +132,6 @@ pub fn whole_words(tokens: &[LikelyToken], known: &BTreeSet<String>) -> Vec<Stri
         }
     }
     found
-}
-
-fn is_piece(word: &str, known: &BTreeSet<String>) -> bool {
-    let from = known.range(word.to_string()..).next();
-    from.is_some_and(|longer| *longer != word && longer.starts_with(word))
 }
 
 #[cfg(test)]
@@ -201,7 +197,7 @@ mod tests {
             score: -(id as f32),
         })
         .collect();
-        let known = vocabulary(["A complaint: late, later!"]);
+        let known = vocabulary(["A complaint: late, later!", "The delivery of ab parcel 42"]);
         assert_eq!(whole_words(&tokens, &known), ["delivery", "late", "parcel"]);
     }
 }

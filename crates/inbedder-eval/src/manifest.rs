@@ -3,9 +3,11 @@
 //! A list of objects with `name`, `kind`, `file` and what the kind wants (`tasks`). Unknown kinds and
 //! keys are refused: a misspelt setting must not pass for a default.
 
-use crate::tasks::{KINDS, Kind};
+use crate::prompts::Prompts;
+use crate::robustness::Wordings;
+use crate::settings::Settings;
+use crate::tasks::{Data, KINDS, Kind, Prepared};
 use crate::{Error, Result};
-use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,20 +33,6 @@ pub(crate) struct Task {
     /// Relative to the folder.
     pub(crate) file: String,
     pub(crate) spec: Box<dyn Kind>,
-}
-
-/// Instructions that fit a task, that hint at it, and that do not fit it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Wordings {
-    #[serde(rename = "instruction")]
-    pub(crate) _instruction: Option<String>,
-    #[serde(rename = "correct_instructions")]
-    pub(crate) correct: Vec<String>,
-    #[serde(rename = "implicit_instructions")]
-    pub(crate) implicit: Vec<String>,
-    #[serde(rename = "incorrect_instructions")]
-    pub(crate) incorrect: Vec<String>,
 }
 
 impl Manifest {
@@ -98,6 +86,22 @@ impl Manifest {
         let chosen = |task: &Task| parts.iter().any(|part| fits(part, &task.name));
         self.tasks.retain(chosen);
         Ok(())
+    }
+
+    /// Reads a task's rows and enters the prompts that they want.
+    pub(crate) fn prepare(
+        &self,
+        task: &Task,
+        settings: &Settings,
+        prompts: &mut Prompts,
+    ) -> Result<Box<dyn Prepared>> {
+        let data = Data {
+            path: &self.folder.join(&task.file),
+            file: &task.file,
+            settings,
+            robustness: &self.robustness,
+        };
+        task.spec.prepare(&data, prompts)
     }
 }
 

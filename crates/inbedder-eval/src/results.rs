@@ -6,6 +6,7 @@ use crate::robustness::Robustness;
 use crate::settings::Settings;
 use crate::source::Work;
 use crate::tasks::{Metric, Size};
+use crate::validation::Validation;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -96,18 +97,6 @@ pub struct SystemScore {
     pub validation: Option<Validation>,
     /// Why there is no score.
     pub error: Option<String>,
-}
-
-/// Rank correlation, over the instructions of a task, of what `check` says with the V-measure; `None`
-/// where one of them is constant.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Validation {
-    /// Of the verdict's score.
-    pub spearman: Option<f64>,
-    /// Of every measured part.
-    pub parts: BTreeMap<String, Option<f64>>,
-    /// The verdict's score of each instruction.
-    pub scores: Vec<f64>,
 }
 
 /// Two clusterings of one corpus.

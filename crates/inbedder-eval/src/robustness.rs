@@ -2,10 +2,43 @@
 //! implicit and incorrect instructions. DCI = lowest correct − highest incorrect, DII = lowest implicit
 //! − highest incorrect: above zero, every right wording beats every wrong one.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The groups' names, in their order.
 pub const GROUPS: [&str; 3] = ["correct", "implicit", "incorrect"];
+
+/// Instructions that fit a task, that hint at it, and that do not fit it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wordings {
+    #[serde(rename = "instruction")]
+    pub(crate) _instruction: Option<String>,
+    #[serde(rename = "correct_instructions")]
+    pub(crate) correct: Vec<String>,
+    #[serde(rename = "implicit_instructions")]
+    pub(crate) implicit: Vec<String>,
+    #[serde(rename = "incorrect_instructions")]
+    pub(crate) incorrect: Vec<String>,
+}
+
+impl Wordings {
+    /// What keeps DCI and DII from being measured, in words.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let groups = [&self.correct, &self.implicit, &self.incorrect];
+        for (group, name) in groups.iter().zip(GROUPS) {
+            if group.is_empty() {
+                return Err(format!("there is no {name} robustness instruction"));
+            }
+        }
+        let all: Vec<&String> = groups.into_iter().flatten().collect();
+        let twice = all.iter().enumerate().find(|(i, w)| all[..*i].contains(w));
+        twice.map_or(Ok(()), |(_, twice)| {
+            Err(format!(
+                "the robustness instruction {twice:?} is there twice"
+            ))
+        })
+    }
+}
 
 /// Scores of a task under many instructions.
 #[derive(Debug, Clone, PartialEq, Serialize)]

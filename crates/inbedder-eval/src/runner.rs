@@ -2,21 +2,19 @@
 //! about it. A task that fails is written down as failed; the others still run.
 
 use crate::bootstrap;
-use crate::check::{self, Measures, Wordings};
 use crate::manifest::{MANIFEST, Manifest, Task};
 use crate::matrix::Matrix;
-use crate::metrics::spearman;
 use crate::prompts::{Prompts, hex};
 use crate::published;
-use crate::results::{Results, SystemInfo, SystemScore, TaskResult, Validation};
+use crate::results::{Results, SystemInfo, SystemScore, TaskResult};
 use crate::robustness::Robustness;
-use crate::settings::{CheckSettings, Settings};
+use crate::settings::Settings;
 use crate::source::{Source, Work};
-use crate::tasks::{Data, Outcome, Prepared, Size, Strip};
+use crate::tasks::{Outcome, Prepared, Size};
+use crate::validation::Validation;
 use crate::{Error, Result};
 use inbedder::Progress;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -67,8 +65,8 @@ pub struct Evaluation {
     pub systems: Vec<System>,
 }
 
-/// A task of a file, with its number in the manifest.
-type Member<'a> = &'a Task;
+/// A task of a file.
+pub(crate) type Member<'a> = &'a Task;
 
 impl Evaluation {
     /// Runs all tasks.
@@ -138,7 +136,7 @@ impl Evaluation {
         let mut prompts = Prompts::default();
         let prepared: Vec<_> = group
             .iter()
-            .map(|task| self.prepare(task, &mut prompts))
+            .map(|task| self.manifest.prepare(task, &self.settings, &mut prompts))
             .collect();
         let mut work = Vec::new();
         for number in 0..self.sources.len() {
@@ -174,16 +172,6 @@ impl Evaluation {
             watch.done(results)?;
         }
         Ok(())
-    }
-
-    fn prepare(&self, task: &Task, prompts: &mut Prompts) -> Result<Box<dyn Prepared>> {
-        let data = Data {
-            path: &self.manifest.folder.join(&task.file),
-            file: &task.file,
-            settings: &self.settings,
-            robustness: &self.manifest.robustness,
-        };
-        task.spec.prepare(&data, prompts)
     }
 
     /// Has a source embed what its systems want.
@@ -273,7 +261,7 @@ impl Evaluation {
                     .copied()
                     .collect();
                 if let Some(check) = &settings.check {
-                    extra.validation = Some(validate(strip, &fetch, check, &of_all)?);
+                    extra.validation = Some(Validation::new(strip, &fetch, check, &of_all)?);
                 }
                 extra.robustness = Some(Robustness::new(scores));
                 let centred = strip.scores(&fetch, true, settings)?;
@@ -294,47 +282,8 @@ impl Evaluation {
     }
 }
 
-/// How well the check of each instruction, without labels, foresees its V-measure.
-fn validate(
-    strip: &Strip,
-    fetch: crate::tasks::Fetch<'_>,
-    settings: &CheckSettings,
-    scores: &[f64],
-) -> Result<Validation> {
-    let mut found: Vec<Measures> = Vec::new();
-    for wording in strip.groups.iter().flatten() {
-        let paraphrases = wording.paraphrases.iter().map(|prompts| fetch(prompts));
-        let wordings = Wordings {
-            own: fetch(&wording.prompts[..strip.empty.len()])?,
-            paraphrases: paraphrases.collect::<Result<_>>()?,
-            empty: fetch(&strip.empty)?,
-        };
-        found.push(check::measure(&wordings, settings)?);
-    }
-    let against = |part: fn(&Measures) -> f64| {
-        let values: Vec<f64> = found.iter().map(part).collect();
-        spearman(&values, scores)
-    };
-    let parts = [
-        ("text_share", against(|m| m.text_share)),
-        ("wording_share", against(|m| m.wording_share)),
-        ("paraphrase_agreement", against(|m| m.paraphrase_agreement)),
-        ("halves_agreement", against(|m| m.halves_agreement)),
-        ("empty_agreement", against(|m| m.empty_agreement)),
-    ];
-    let parts: BTreeMap<String, Option<f64>> = parts
-        .into_iter()
-        .map(|(name, value)| (name.to_string(), value))
-        .collect();
-    Ok(Validation {
-        spearman: against(|m| m.score),
-        parts,
-        scores: found.iter().map(|m| m.score).collect(),
-    })
-}
-
 /// Tasks that share a file stand together, files in the order of the manifest.
-fn by_file(tasks: &[Task]) -> Vec<Vec<Member<'_>>> {
+pub(crate) fn by_file(tasks: &[Task]) -> Vec<Vec<Member<'_>>> {
     let mut groups: Vec<Vec<Member<'_>>> = Vec::new();
     for task in tasks {
         match groups.iter_mut().find(|group| group[0].file == task.file) {
@@ -362,41 +311,4 @@ fn failed(task: &Task, error: String) -> TaskResult {
 fn sha256(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     Ok(hex(&Sha256::digest(bytes)))
-}
-
-/// Writes the prompts of all tasks for a peer to embed, and the index for its vectors (module
-/// `vectors`). Gives back the number of prompts.
-///
-/// # Errors
-/// A task whose rows cannot be read, a folder that cannot be written.
-pub fn export_prompts(
-    manifest: &Manifest,
-    settings: &Settings,
-    (name, empty): (&str, bool),
-    folder: &Path,
-) -> Result<usize> {
-    settings.check()?;
-    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    let mut index = crate::vectors::Index {
-        name: name.to_string(),
-        files: BTreeMap::new(),
-    };
-    for group in by_file(&manifest.tasks) {
-        let mut prompts = Prompts::default();
-        for task in &group {
-            let data = Data {
-                path: &manifest.folder.join(&task.file),
-                file: &task.file,
-                settings,
-                robustness: &manifest.robustness,
-            };
-            task.spec.prepare(&data, &mut prompts)?;
-        }
-        let file = &group[0].file;
-        let entry = crate::vectors::export(folder, file, &prompts, empty)?;
-        index.files.insert(file.clone(), entry);
-    }
-    let text = serde_json::to_string_pretty(&index).unwrap_or_default();
-    crate::cache::write(&folder.join(crate::vectors::INDEX), text.as_bytes())?;
-    Ok(index.files.values().map(|entry| entry.count).sum())
 }

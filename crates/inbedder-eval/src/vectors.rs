@@ -1,6 +1,6 @@
 //! Vectors made elsewhere (`--vectors`), so that any peer is scored by the same code.
 //!
-//! [`export_prompts`](crate::export_prompts) writes, for every data file, `NAME.prompts.jsonl`: a line
+//! [`export_prompts`](crate::export_prompts) (module `export`) writes, for every data file, `NAME.prompts.jsonl`: a line
 //! `{"text", "instruction"}` per prompt, and `vectors.json` beside them:
 //!
 //! ```json
@@ -15,7 +15,7 @@
 
 use crate::manifest::json;
 use crate::matrix::Matrix;
-use crate::prompts::{Prompt, Prompts, hex, key};
+use crate::prompts::{Prompt, hex, key};
 use crate::rows;
 use crate::source::{Source, Work};
 use crate::{Error, Result};
@@ -23,7 +23,7 @@ use inbedder::Progress;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 /// The index's name in a folder of vectors.
@@ -54,33 +54,6 @@ pub(crate) struct Entry {
 pub(crate) struct Line {
     pub(crate) text: String,
     pub(crate) instruction: String,
-}
-
-/// Writes the prompts of a data file, as a line each; `empty` adds every text without an instruction.
-pub(crate) fn export(folder: &Path, file: &str, prompts: &Prompts, empty: bool) -> Result<Entry> {
-    let plain = file.trim_end_matches(".zst").trim_end_matches(".gz");
-    let stem = plain.trim_end_matches(".jsonl").replace(['/', '\\'], "_");
-    let without = prompts.without_instruction().filter(|_| empty);
-    let (mut lines, mut seen) = (String::new(), HashSet::new());
-    for (text, instruction) in prompts.all().chain(without) {
-        if seen.insert(key((text, instruction))) {
-            let line = Line {
-                text: text.to_string(),
-                instruction: instruction.to_string(),
-            };
-            let path = folder.join(&stem);
-            lines.push_str(&serde_json::to_string(&line).map_err(Error::json(&path))?);
-            lines.push('\n');
-        }
-    }
-    let name = format!("{stem}.prompts.jsonl");
-    crate::cache::write(&folder.join(&name), lines.as_bytes())?;
-    Ok(Entry {
-        prompts: name,
-        vectors: format!("{stem}.npy"),
-        count: seen.len(),
-        sha256: hex(&Sha256::digest(&lines)),
-    })
 }
 
 /// Vectors made elsewhere, one data file's at a time.

@@ -114,3 +114,71 @@ impl<'a> Encoder<'a> {
 fn common(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Batch, Scale};
+    use inbedder::checkpoint::Checkpoint;
+    use inbedder::source::ModelFiles;
+    use std::path::Path;
+
+    fn checkpoint() -> Checkpoint {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/llama/gqa_tied");
+        let files = ModelFiles::Folder {
+            config: folder.join("config.json"),
+            tokenizer: folder.join("tokenizer.json"),
+            weights: vec![folder.join("model.safetensors")],
+        };
+        Checkpoint::open(&files).unwrap()
+    }
+
+    fn passage(questions: &[(&str, &[&str])]) -> Passage {
+        let questions = questions.iter().map(|(instruction, answers)| Question {
+            instruction: instruction.to_string(),
+            answers: answers.iter().map(|answer| answer.to_string()).collect(),
+        });
+        Passage {
+            text: "The cat sat on the mat and was glad.".to_string(),
+            source: None,
+            weight: 1.0,
+            questions: questions.collect(),
+        }
+    }
+
+    #[test]
+    fn a_passage_costs_the_tokens_that_its_plan_reads() {
+        let checkpoint = checkpoint();
+        let template = Template::default();
+        let encoder = Encoder::new(checkpoint.tokenizer(), &template).unwrap();
+        let asked: [&[(&str, &[&str])]; 3] = [
+            &[("Who?", &[" cat"])],
+            &[
+                ("Who?", &[" cat", " a mat"]),
+                ("How does it feel?", &[" glad"]),
+            ],
+            &[
+                ("Where is it?", &[" mat"]),
+                ("Who?", &[" cat"]),
+                ("Was it glad?", &[" no"]),
+            ],
+        ];
+        for questions in asked {
+            let passage = passage(questions);
+            let rows = encoder.rows(&passage, 0..questions.len()).unwrap();
+            let scale = Scale {
+                causal: 1.0,
+                whole_answer: 0.0,
+            };
+            let length = encoder.length(&passage).unwrap();
+            let read = Batch::new(&rows, scale).plan.rows();
+            // Questions and answers may begin alike beyond what all have in common.
+            let cost = length.of(0..questions.len());
+            assert!(cost >= read && cost - read <= 4, "{cost} for {read}");
+            let end = checkpoint.tokenizer().eos_ids()[0];
+            assert!(rows.iter().all(|row| row.answer_ids.last() == Some(&end)));
+            let bags = rows.iter().filter(|row| !row.bag.is_empty()).count();
+            assert_eq!(bags, questions.len(), "one bag per question");
+        }
+    }
+}

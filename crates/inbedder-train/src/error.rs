@@ -79,7 +79,30 @@ pub enum Error {
         /// Length of its gradient.
         gradient_norm: f64,
     },
-    /// A value that cannot be written as JSON.
+    /// A run that is there already.
+    #[error("{path} holds the checkpoints of a run; --resume goes on with it", path = path.display())]
+    Exists {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// A checkpoint of a run that differs from this one.
+    #[error("{path} is of a run that differs in {what}; train into another folder, or as that run was",
+        path = path.display())]
+    OtherRun {
+        /// The checkpoint's file.
+        path: PathBuf,
+        /// What differs, and what it was.
+        what: String,
+    },
+    /// A file of numbers that cannot be read or written.
+    #[error("{path}: {problem}", path = path.display())]
+    Numbers {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A value that cannot be read or written as JSON.
     #[error("{path}: {source}", path = path.display())]
     Json {
         /// The file.

@@ -8,17 +8,24 @@
 
 #![forbid(unsafe_code)]
 
+mod checkpoint;
 pub mod data;
 mod encode;
 mod error;
+mod export;
+mod metrics;
 pub mod network;
 pub mod optimizer;
 mod random;
+mod run;
 pub mod schedule;
 mod settings;
 mod trainer;
+mod validation;
 
 pub use encode::Encoder;
 pub use error::{Error, Result};
+pub use metrics::{Record, StepRecord, Totals, ValidationRecord};
+pub use run::{Base, Care, End, Watch, run};
 pub use settings::{Objective, Settings};
 pub use trainer::{StepReport, Trainer, measure};

@@ -2,7 +2,7 @@
 
 use crate::adapter::{AdapterDefaults, AdapterSource, LoraAdapter};
 use crate::embedder::{MAX_ANSWER_TOKENS, MAX_TOKENS};
-use crate::model::{self, Config, Model, ModelSpec, NamedTensor, Target, TensorNames, paired_row};
+use crate::model::{self, Config, Model, ModelSpec, StoredTensor, Target, TensorNames, stored_row};
 use crate::source::ModelFiles;
 use crate::tokenizer::Tokenizer;
 use crate::weights::Weights;
@@ -49,7 +49,16 @@ pub struct Checkpoint {
     pub(crate) names: TensorNames,
     pub(crate) weights: Weights,
     pub(crate) tokenizer: Tokenizer,
-    tensors: Vec<NamedTensor>,
+    pub(crate) tensors: Vec<StoredTensor>,
+}
+
+/// A tensor of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedTensor<'a> {
+    /// Hugging Face's name, such as `model.layers.0.self_attn.q_proj.weight`.
+    pub name: String,
+    /// `[outputs, inputs]` of a linear layer, `[vocabulary, hidden]`, or the length of a vector.
+    pub shape: &'a [usize],
 }
 
 impl Checkpoint {
@@ -90,7 +99,7 @@ impl Checkpoint {
             }
         };
         Ok(Self {
-            tensors: spec.tensors(&names),
+            tensors: spec.tensors(),
             spec,
             names,
             weights,
@@ -110,34 +119,44 @@ impl Checkpoint {
 
     /// All tensors, in the order in which they are used. A head that is the token embedding is not
     /// among them.
-    pub fn tensors(&self) -> &[NamedTensor] {
-        &self.tensors
+    pub fn tensors(&self) -> impl Iterator<Item = NamedTensor<'_>> {
+        let names = self.spec.hugging_face_names();
+        self.tensors.iter().map(|tensor| NamedTensor {
+            name: tensor.name(names),
+            shape: &tensor.shape,
+        })
     }
 
-    /// A tensor's numbers, row-major.
+    /// A tensor's numbers by Hugging Face's name, row-major.
     ///
     /// # Errors
     /// [`Error::TensorMissing`] also for a name that the model has not; a tensor of another shape
     /// than the configuration says, or of a type that is not read.
     pub fn read(&self, name: &str) -> Result<Vec<f32>> {
-        let found = self.tensors.iter().find(|tensor| tensor.name == name);
-        let Some(named) = found else {
-            return Err(Error::TensorMissing {
+        let names = self.spec.hugging_face_names();
+        let mut tensors = self.tensors.iter();
+        match tensors.find(|tensor| tensor.name(names) == name) {
+            Some(tensor) => self.read_stored(tensor),
+            None => Err(Error::TensorMissing {
                 path: self.weights.paths().next().unwrap_or(Path::new("")).into(),
                 tensor: name.to_string(),
-            });
-        };
-        let tensor = self.weights.tensor(&named.stored)?;
-        tensor.expect_shape(&named.shape)?;
-        let mut stored = vec![0.0; named.shape.iter().product()];
-        tensor.read_rows(0..tensor.rows(), &mut stored)?;
-        if !named.paired {
-            return Ok(stored);
+            }),
         }
-        let rows = named.shape[0];
-        let width = stored.len() / rows;
-        let dim = self.spec.heads.dim;
-        let row = |row: usize| &stored[paired_row(dim, row) * width..][..width];
+    }
+
+    /// A tensor's numbers in Hugging Face's order, row-major.
+    pub(crate) fn read_stored(&self, tensor: &StoredTensor) -> Result<Vec<f32>> {
+        let stored = self.weights.tensor(&tensor.name(&self.names))?;
+        stored.expect_shape(&tensor.shape)?;
+        let mut values = vec![0.0; tensor.shape.iter().product()];
+        stored.read_rows(0..stored.rows(), &mut values)?;
+        if !(tensor.rotary && self.names.paired_rotary) {
+            return Ok(values);
+        }
+        // A vector is one row in the file, but its numbers are what rows are in a matrix.
+        let rows = tensor.shape[0];
+        let width = values.len() / rows;
+        let row = |row: usize| &values[stored_row(tensor.head_rows, row) * width..][..width];
         Ok((0..rows).flat_map(row).copied().collect())
     }
 
@@ -146,12 +165,23 @@ impl Checkpoint {
     /// # Errors
     /// Rows that there are not, or an embedding that cannot be read.
     pub fn embedding_rows(&self, rows: Range<usize>, out: &mut [f32]) -> Result<()> {
-        self.weights.read_rows(&self.tensors[0].stored, rows, out)
+        let name = self.tensors[0].name(&self.names);
+        self.weights.read_rows(&name, rows, out)
     }
 
     /// Gives the files' pages back to the system until they are read again.
     pub fn release(&self) {
         self.weights.release();
+    }
+}
+
+impl ModelFiles {
+    /// The model's shape, as its files say.
+    ///
+    /// # Errors
+    /// Files that cannot be read, or a model that is not understood.
+    pub fn spec(&self) -> Result<ModelSpec> {
+        Checkpoint::open(self).map(|checkpoint| checkpoint.spec)
     }
 }
 

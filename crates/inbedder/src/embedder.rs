@@ -1,13 +1,13 @@
 //! The library's front door: texts × questions in, embeddings and answers out.
 
-use crate::adapter::{AdapterChoice, AdapterDefaults, AdapterRef, AdapterSource};
+use crate::adapter::{AdapterChoice, AdapterDefaults};
 use crate::batch;
 use crate::checkpoint;
 use crate::model::Model;
 use crate::prompt::{Prompt, Renderer, Truncate};
 use crate::readout::{Normalize, Readout};
 use crate::run::Run;
-use crate::source::{Cache, FetchProgress, ModelFiles, ModelRef};
+use crate::source::{FetchProgress, ModelFiles, NamedAdapter, Resolved, resolve};
 use crate::template::Template;
 use crate::tokenizer::Tokenizer;
 use crate::{Error, Result};
@@ -157,7 +157,7 @@ pub struct ModelInfo {
 pub struct AdapterInfo {
     /// Its folder, repository or built-in name.
     pub name: String,
-    /// SHA-256 of its files, in hex; see [`AdapterSource::sha256`].
+    /// SHA-256 of its files, in hex; see [`crate::adapter::AdapterSource::sha256`].
     pub sha256: String,
 }
 
@@ -171,9 +171,6 @@ pub struct Embedder {
     defaults: AdapterDefaults,
 }
 
-/// An adapter's name and files.
-type NamedAdapter = (String, AdapterSource);
-
 impl Embedder {
     /// Loads a model: a folder, a `.gguf` file, `hf:owner/name[@revision]` or a built-in name, with
     /// the adapter that the options name or the built-in name brings.
@@ -185,10 +182,7 @@ impl Embedder {
         options: &LoadOptions,
         progress: &dyn FetchProgress,
     ) -> Result<Self> {
-        let model: ModelRef = reference.parse()?;
-        // An adapter that is not there is found out before the model is fetched.
-        let adapter = adapter_of(&model, &options.adapter, progress)?;
-        let files = model.resolve(&Cache::from_env()?, progress)?;
+        let Resolved { files, adapter } = resolve(reference, &options.adapter, progress)?;
         Self::build(reference, &files, adapter, options)
     }
 
@@ -198,7 +192,7 @@ impl Embedder {
     /// As for [`Embedder::load`].
     pub fn from_files(name: &str, files: &ModelFiles, options: &LoadOptions) -> Result<Self> {
         let adapter = match &options.adapter {
-            AdapterChoice::Reference(reference) => Some(named_adapter(reference, &())?),
+            AdapterChoice::Reference(reference) => Some(NamedAdapter::find(reference, &())?),
             AdapterChoice::OfModel | AdapterChoice::None => None,
         };
         Self::build(name, files, adapter, options)
@@ -219,7 +213,7 @@ impl Embedder {
         let precision = options
             .precision
             .unwrap_or_else(|| Precision::fastest_faithful(isa));
-        let source = adapter.as_ref().map(|(_, source)| source);
+        let source = adapter.as_ref().map(|named| &named.source);
         let (model, tokenizer, defaults) =
             pool.install(|| checkpoint::load(files, isa, precision, source))?;
         if tokenizer.vocab_size() > model.spec.vocabulary {
@@ -237,7 +231,7 @@ impl Embedder {
             instruction_set: isa,
             threads: pool.current_num_threads(),
             adapter: adapter
-                .map(|(name, source)| {
+                .map(|NamedAdapter { name, source }| {
                     let sha256 = source.sha256()?;
                     Ok(AdapterInfo { name, sha256 })
                 })
@@ -457,30 +451,6 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
     } else {
         0.0
     }
-}
-
-/// The adapter that a model is to be loaded with.
-fn adapter_of(
-    model: &ModelRef,
-    choice: &AdapterChoice,
-    progress: &dyn FetchProgress,
-) -> Result<Option<NamedAdapter>> {
-    match (choice, model) {
-        (AdapterChoice::Reference(reference), _) => named_adapter(reference, progress).map(Some),
-        (AdapterChoice::OfModel, ModelRef::Builtin(builtin)) => Ok(builtin
-            .adapter
-            .map(|adapter| (adapter.name.to_string(), AdapterSource::BuiltIn(adapter)))),
-        (AdapterChoice::OfModel | AdapterChoice::None, _) => Ok(None),
-    }
-}
-
-fn named_adapter(reference: &str, progress: &dyn FetchProgress) -> Result<NamedAdapter> {
-    let source = match reference.parse::<AdapterRef>()? {
-        AdapterRef::Folder(path) => AdapterSource::Folder(path),
-        AdapterRef::BuiltIn(adapter) => AdapterSource::BuiltIn(adapter),
-        hub => hub.resolve(&Cache::from_env()?, progress)?,
-    };
-    Ok((reference.to_string(), source))
 }
 
 mod head;

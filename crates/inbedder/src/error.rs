@@ -280,6 +280,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A model that cannot be written there, or in that format.
+    #[error("{path}: {problem}", path = path.display())]
+    ExportTarget {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
 
     // Weights and tokenizers.
     /// A weight file whose header or sizes do not hold together.

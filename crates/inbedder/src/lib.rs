@@ -19,6 +19,7 @@ mod batch;
 pub mod checkpoint;
 mod embedder;
 mod error;
+pub mod export;
 mod generate;
 pub mod model;
 mod names;

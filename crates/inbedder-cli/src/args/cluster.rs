@@ -12,7 +12,8 @@ use std::path::PathBuf;
 /// is known of the clusters. Clusters are numbered by size from 0; -1 is an outlier of hdbscan. A
 /// cluster's name is the answer that a third of its texts (and two) give, else the words that its
 /// answers have more often than those of others. Decoded words are what the language-model head makes
-/// of its centre minus the mean of all texts; only the last layer has them.
+/// of its centre minus the mean of all texts, out of the words that texts and answers have; only the
+/// last layer has them.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

@@ -43,7 +43,7 @@ impl Dir {
         command.args(args).current_dir(self.0.path());
         if matches!(
             args.first(),
-            Some(&("embed" | "ask" | "compare" | "cluster" | "eval" | "check"))
+            Some(&("embed" | "ask" | "compare" | "cluster" | "eval" | "check" | "train"))
         ) && !args.contains(&"--model")
         {
             command.arg("--model").arg(model());

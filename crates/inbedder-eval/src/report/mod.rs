@@ -2,6 +2,7 @@
 
 mod chart;
 mod html;
+mod overall;
 mod tables;
 
 pub use html::html;
@@ -24,6 +25,18 @@ pub fn markdown(results: &Results) -> String {
         }
         if !table.note.is_empty() {
             text.push_str(&format!("\n{}\n", table.note));
+        }
+    }
+    text
+}
+
+/// What follows from all tasks, for a terminal: headline and the tables that are not of one kind.
+pub fn summary(results: &Results) -> String {
+    let mut text = format!("\n{}\n", headline(results));
+    for table in overall::overall(results) {
+        text.push_str(&table.plain());
+        if !table.note.is_empty() {
+            text.push_str(&format!("  {}\n", table.note));
         }
     }
     text

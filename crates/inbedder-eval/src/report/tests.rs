@@ -1,12 +1,12 @@
 //! Reports of made-up results: whatever is in them is shown, and nothing breaks the page.
 
 use super::*;
-use crate::results::{SystemInfo, SystemScore, TaskResult, Validation};
+use crate::results::{SystemInfo, SystemScore, TaskResult};
 use crate::robustness::Robustness;
 use crate::settings::Settings;
 use crate::source::Work;
 use crate::tasks::{Metric, Size};
-use crate::{Difference, Published};
+use crate::{Difference, Published, Validation};
 use std::collections::BTreeMap;
 
 fn score(value: f64) -> SystemScore {
@@ -108,7 +108,8 @@ fn tables_have_as_many_cells_as_columns_and_show_everything() {
         "(90 %)",
         "| a\\|b | main | raw | -25.0 | -50.0 | 50.0 (50.0 to 50.0) |",
         "| a\\|b + c | 20.0 |",
-        "| clustering | 2 | 31.2 |",
+        "| system | clustering (2) | centred |",
+        "| main | 31.2 | 41.2 |",
         "+0.25",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");

@@ -3,8 +3,9 @@
 //! Rows are `{text, LABEL, …}`. A row whose label is null or absent is left out and counted; a label
 //! that no row has, or a single label, is an error.
 
-use super::{Data, Fetch, Kind, Metric, Outcome, Prepared, Size};
+use super::{Data, Fetch, Kind, Metric, Outcome, Prepared, Size, Strip};
 use crate::bootstrap::Evidence;
+use crate::matrix::Matrix;
 use crate::metrics::{deviation, mean};
 use crate::prompts::Prompts;
 use crate::rows;
@@ -36,25 +37,6 @@ struct Task {
     /// Prompt of each used row.
     prompts: Vec<usize>,
     strip: Option<Strip>,
-}
-
-/// A task's texts under many instructions.
-pub(crate) struct Strip {
-    /// Correct, implicit, incorrect: each with its instructions.
-    pub(crate) groups: [Vec<Wording>; 3],
-    pub(crate) truth: Vec<usize>,
-    pub(crate) clusters: usize,
-    /// Prompts of the texts under the empty instruction, for checks.
-    pub(crate) empty: Vec<usize>,
-}
-
-/// An instruction with its prompts.
-pub(crate) struct Wording {
-    pub(crate) instruction: String,
-    /// `[text]`.
-    pub(crate) prompts: Vec<usize>,
-    /// `[paraphrase][text]`, for checks, of the first texts alone.
-    pub(crate) paraphrases: Vec<Vec<usize>>,
 }
 
 /// A row with its label.
@@ -93,7 +75,7 @@ impl Kind for Spec {
         };
         let strip = match &self.robustness {
             Some(name) if data.settings.robustness => {
-                Some(Strip::new(name, data, &texts, &truth, prompts)?)
+                Some(Strip::new(name, data, (&texts, &truth), prompts)?)
             }
             _ => None,
         };
@@ -144,98 +126,8 @@ fn ranks<'a>(labels: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> 
     distinct.into_iter().zip(0..).collect()
 }
 
-impl Strip {
-    fn new(
-        name: &str,
-        data: &Data<'_>,
-        texts: &[&str],
-        truth: &[usize],
-        prompts: &mut Prompts,
-    ) -> Result<Self> {
-        let Some(wordings) = data.robustness.get(name) else {
-            let problem = format!("there are no robustness instructions {name:?}");
-            return Err(Error::data(data.path, problem));
-        };
-        let groups = [&wordings.correct, &wordings.implicit, &wordings.incorrect];
-        let all: Vec<&String> = groups.into_iter().flatten().collect();
-        let twice = all.iter().enumerate().find(|(i, w)| all[..*i].contains(w));
-        if let Some((_, twice)) = twice {
-            let problem = format!("the robustness instruction {twice:?} of {name} is there twice");
-            return Err(Error::data(data.path, problem));
-        }
-        if groups.iter().any(|group| group.is_empty()) {
-            let problem = format!("a group of the robustness instructions {name:?} is empty");
-            return Err(Error::data(data.path, problem));
-        }
-        // A seeded part of the sample: chosen by place, so that it is a sample itself.
-        let random = crate::random::Random::new(data.settings.seed, data.file);
-        let most = data.settings.robustness_texts;
-        let used = random.choose(texts.len(), most, |_| true);
-        let texts: Vec<&str> = used.iter().map(|i| texts[*i]).collect();
-        let truth: Vec<usize> = used.iter().map(|i| truth[*i]).collect();
-        let clusters = truth
-            .iter()
-            .collect::<std::collections::BTreeSet<_>>()
-            .len();
-        let check = data.settings.check.as_ref();
-        let checked = check.map_or(0, |check| check.texts.min(texts.len()));
-        let rewordings = check.map_or(0, |check| check.paraphrases);
-        let wording = |instruction: &String, prompts: &mut Prompts| {
-            let mut ask = |texts: &[&str], wording: &str| {
-                texts
-                    .iter()
-                    .map(|text| prompts.add(text, wording))
-                    .collect()
-            };
-            let reworded = crate::paraphrase::rewordings(instruction, rewordings)?;
-            Ok(Wording {
-                instruction: instruction.clone(),
-                prompts: ask(&texts, instruction),
-                paraphrases: reworded.iter().map(|w| ask(&texts[..checked], w)).collect(),
-            })
-        };
-        let mut made = Vec::new();
-        for group in groups {
-            let group: Result<Vec<Wording>> = group.iter().map(|w| wording(w, prompts)).collect();
-            made.push(group?);
-        }
-        let [correct, implicit, incorrect] = <[Vec<Wording>; 3]>::try_from(made)
-            .unwrap_or_else(|_| unreachable!("three groups went in"));
-        let empty = texts[..checked]
-            .iter()
-            .map(|text| prompts.add(text, ""))
-            .collect();
-        Ok(Self {
-            groups: [correct, implicit, incorrect],
-            truth,
-            clusters,
-            empty,
-        })
-    }
-
-    /// V-measure of each instruction, in the order of the groups; one clustering each.
-    pub(crate) fn scores(
-        &self,
-        fetch: Fetch<'_>,
-        centred: bool,
-        settings: &Settings,
-    ) -> Result<[(Vec<String>, Vec<f64>); 3]> {
-        let mut found = [const { (Vec::new(), Vec::new()) }; 3];
-        for (group, (instructions, scores)) in self.groups.iter().zip(&mut found) {
-            for wording in group {
-                let matrix = vectors(fetch, &wording.prompts, centred)?;
-                let seed = settings.seed;
-                let kmeans = settings.protocol.kmeans(self.clusters, seed);
-                let labels = kmeans.fit(&matrix.view()?)?.labels;
-                scores.push(Contingency::new(&self.truth, &labels)?.v_measure().v);
-                instructions.push(wording.instruction.clone());
-            }
-        }
-        Ok(found)
-    }
-}
-
-fn vectors(fetch: Fetch<'_>, prompts: &[usize], centred: bool) -> Result<crate::Matrix> {
+/// A corpus' vectors, as they are or centred.
+pub(super) fn vectors(fetch: Fetch<'_>, prompts: &[usize], centred: bool) -> Result<Matrix> {
     let mut matrix = fetch(prompts)?;
     if centred {
         matrix.center(&[(0..prompts.len()).collect()])?;

@@ -6,21 +6,22 @@
 mod clustering;
 pub(crate) mod pairs;
 mod reranking;
+mod strip;
 mod sts;
 mod triplets;
 
-pub(crate) use clustering::Strip;
+pub(crate) use strip::Strip;
 
 use crate::bootstrap::Evidence;
-use crate::manifest::Wordings;
 use crate::matrix::Matrix;
 use crate::prompts::Prompts;
+use crate::robustness::Wordings;
 use crate::settings::Settings;
 use crate::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// What the manifest says of a task, parsed.
@@ -120,10 +121,69 @@ pub(crate) trait Prepared {
     }
 }
 
+/// Distinct prompts, rising.
+fn distinct(prompts: impl IntoIterator<Item = usize>) -> Vec<usize> {
+    let distinct: BTreeSet<usize> = prompts.into_iter().collect();
+    distinct.into_iter().collect()
+}
+
+/// Cosines between prompts.
+struct Cosines {
+    matrix: Matrix,
+    /// Row of each prompt.
+    places: BTreeMap<usize, usize>,
+}
+
+impl Cosines {
+    /// Of groups of distinct prompts; centred, each group without its own mean.
+    fn new(fetch: Fetch<'_>, groups: &[&[usize]], centred: bool) -> Result<Self> {
+        let all = groups.concat();
+        let mut matrix = fetch(&all)?;
+        matrix.view()?;
+        if centred {
+            let mut rows = 0..all.len();
+            let of = |group: &&[usize]| rows.by_ref().take(group.len()).collect();
+            matrix.center(&groups.iter().map(of).collect::<Vec<_>>())?;
+        }
+        let places = all.into_iter().zip(0..).collect();
+        Ok(Self { matrix, places })
+    }
+
+    /// Of two of the prompts.
+    fn of(&self, a: usize, b: usize) -> f64 {
+        self.matrix.cosine(self.places[&a], self.places[&b])
+    }
+}
+
 /// The measure's value, or why there is none.
 fn defined(measure: &'static str, value: Option<f64>) -> Result<f64> {
     value.ok_or_else(|| Error::Undefined {
         measure,
         problem: "all similarities or all scores are equal".to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Manifest;
+
+    #[test]
+    fn every_kind_has_an_example_that_is_read_and_a_row_in_the_docs() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let manifest = Manifest::open(&root.join("examples/eval")).unwrap();
+        let docs = std::fs::read_to_string(root.join("docs/evaluation.md")).unwrap();
+        for (kind, _) in KINDS {
+            assert!(docs.contains(&format!("\n| `{kind}` |")), "{kind}");
+            let task = manifest.tasks.iter().find(|task| task.kind == kind);
+            let task = task.unwrap_or_else(|| panic!("no example of {kind}"));
+            let mut prompts = Prompts::default();
+            let prepared = manifest.prepare(task, &Settings::default(), &mut prompts);
+            let prepared = prepared.unwrap();
+            assert!(
+                prepared.size().rows > 0 && prompts.all().count() > 0,
+                "{kind}"
+            );
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Rows are `{query, positive: […], negative: […]}`, both lists with at least one text.
 
-use super::{Data, Fetch, Kind, Metric, Outcome, Prepared, Size};
+use super::{Cosines, Data, Fetch, Kind, Metric, Outcome, Prepared, Size, defined, distinct};
 use crate::bootstrap::Evidence;
 use crate::metrics::{average_precision, mean};
 use crate::prompts::Prompts;
@@ -10,7 +10,6 @@ use crate::rows;
 use crate::settings::Settings;
 use crate::{Error, Result};
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,17 +72,14 @@ impl Kind for Spec {
             });
         }
         let of_query = |query: &Query| [&[query.query], &query.candidates[..]].concat();
-        let mut distinct: Vec<usize> = queries.iter().flat_map(of_query).collect();
-        distinct.sort_unstable();
-        distinct.dedup();
         Ok(Box::new(Task {
             size: Size {
                 rows: used.len(),
                 of: rows.len(),
                 ..Size::default()
             },
+            prompts: distinct(queries.iter().flat_map(of_query)),
             queries,
-            prompts: distinct,
         }))
     }
 }
@@ -94,16 +90,11 @@ impl Prepared for Task {
     }
 
     fn score(&self, fetch: Fetch<'_>, centred: bool, _settings: &Settings) -> Result<Outcome> {
-        let mut matrix = fetch(&self.prompts)?;
-        matrix.view()?;
-        if centred {
-            matrix.center(&[(0..self.prompts.len()).collect()])?;
-        }
-        let places: BTreeMap<usize, usize> = self.prompts.iter().copied().zip(0..).collect();
+        let cosines = Cosines::new(fetch, &[&self.prompts], centred)?;
         let precision = |query: &Query| {
-            let near = |id: &usize| matrix.cosine(places[&query.query], places[id]);
+            let near = |id: &usize| cosines.of(query.query, *id);
             let scores: Vec<f64> = query.candidates.iter().map(near).collect();
-            super::defined(
+            defined(
                 "average precision",
                 average_precision(&query.relevant, &scores),
             )

@@ -5,7 +5,7 @@
 //! one. Centring takes one mean off all prompts of the task: a row's question has too few texts for one
 //! of its own.
 
-use super::{Data, Fetch, Kind, Metric, Outcome, Prepared, Size, defined};
+use super::{Cosines, Data, Fetch, Kind, Metric, Outcome, Prepared, Size, defined, distinct};
 use crate::bootstrap::Evidence;
 use crate::metrics::{pearson, spearman};
 use crate::prompts::Prompts;
@@ -13,7 +13,6 @@ use crate::rows;
 use crate::settings::Settings;
 use crate::{Error, Result};
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,18 +66,15 @@ impl Kind for Spec {
             let instruction = row.instruction.as_deref().unwrap_or(of_all);
             pairs.push([&row.sentence1, &row.sentence2].map(|text| prompts.add(text, instruction)));
         }
-        let mut distinct: Vec<usize> = pairs.iter().flatten().copied().collect();
-        distinct.sort_unstable();
-        distinct.dedup();
         Ok(Box::new(Task {
             size: Size {
                 rows: used.len(),
                 of: rows.len(),
                 ..Size::default()
             },
+            prompts: distinct(pairs.iter().flatten().copied()),
             pairs,
             scores: used.iter().map(|i| rows[*i].1.score).collect(),
-            prompts: distinct,
         }))
     }
 }
@@ -89,13 +85,8 @@ impl Prepared for Task {
     }
 
     fn score(&self, fetch: Fetch<'_>, centred: bool, _settings: &Settings) -> Result<Outcome> {
-        let mut matrix = fetch(&self.prompts)?;
-        matrix.view()?;
-        if centred {
-            matrix.center(&[(0..self.prompts.len()).collect()])?;
-        }
-        let places: BTreeMap<usize, usize> = self.prompts.iter().copied().zip(0..).collect();
-        let cosine = |[a, b]: &[usize; 2]| matrix.cosine(places[a], places[b]);
+        let near = Cosines::new(fetch, &[&self.prompts], centred)?;
+        let cosine = |[a, b]: &[usize; 2]| near.of(*a, *b);
         let cosines: Vec<f64> = self.pairs.iter().map(cosine).collect();
         let rank = defined("Spearman's correlation", spearman(&cosines, &self.scores))?;
         let linear = defined("Pearson's correlation", pearson(&cosines, &self.scores))?;

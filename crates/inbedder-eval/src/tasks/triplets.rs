@@ -3,7 +3,7 @@
 //!
 //! Rows are `{anchor, p, n, axis_p, axis_n, instr_p, instr_n}`.
 
-use super::{Data, Fetch, Kind, Metric, Outcome, Prepared, Size};
+use super::{Cosines, Data, Fetch, Kind, Metric, Outcome, Prepared, Size, distinct};
 use crate::bootstrap::Evidence;
 use crate::metrics::{harmonic_mean, success_rate};
 use crate::prompts::Prompts;
@@ -11,7 +11,6 @@ use crate::rows;
 use crate::settings::Settings;
 use crate::{Error, Result};
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,10 +84,7 @@ impl Kind for Spec {
             }
             task.rows.push([first, second]);
         }
-        for prompts in &mut task.prompts {
-            prompts.sort_unstable();
-            prompts.dedup();
-        }
+        task.prompts = task.prompts.map(distinct);
         Ok(Box::new(task))
     }
 }
@@ -99,18 +95,12 @@ impl Prepared for Task {
     }
 
     fn score(&self, fetch: Fetch<'_>, centred: bool, _settings: &Settings) -> Result<Outcome> {
-        let all: Vec<usize> = self.prompts.iter().flatten().copied().collect();
-        let mut matrix = fetch(&all)?;
-        matrix.view()?;
-        if centred {
-            let first = self.prompts[0].len();
-            matrix.center(&[(0..first).collect(), (first..all.len()).collect()])?;
-        }
-        let places: BTreeMap<usize, usize> = all.iter().copied().zip(0..).collect();
+        let [first, second] = &self.prompts;
+        let cosines = Cosines::new(fetch, &[first, second], centred)?;
         let mut successes = [Vec::new(), Vec::new()];
         for (ids, axis) in self.rows.iter().flatten() {
-            let [anchor, near, far] = ids.map(|id| places[&id]);
-            successes[*axis].push(matrix.cosine(anchor, near) > matrix.cosine(anchor, far));
+            let [anchor, near, far] = *ids;
+            successes[*axis].push(cosines.of(anchor, near) > cosines.of(anchor, far));
         }
         let rates = [success_rate(&successes[0]), success_rate(&successes[1])];
         let [first, second] = successes;

@@ -16,6 +16,7 @@ mod lengths;
 mod mix;
 mod passages;
 mod split;
+mod subset;
 mod text;
 mod validation;
 
@@ -27,6 +28,8 @@ pub use lengths::{Length, Measured, Overlong, QuestionLength};
 pub use mix::{Counts, Mix, MixFile, Row, Sources};
 pub use passages::{Passage, Question, passages};
 pub use split::{HeldOut, Split};
+pub use subset::subset;
+pub use text::is_answer;
 pub use validation::{AnswerTriplet, QuestionTriplet, Validation, ValidationSize};
 
 #[cfg(test)]

@@ -27,6 +27,12 @@ pub(super) fn normal_answer(answer: &str) -> String {
     }
 }
 
+/// Whether an answer is one of some, case and signs aside.
+pub fn is_answer(answer: &str, answers: &[String]) -> bool {
+    let answer = normal_answer(answer);
+    answers.iter().any(|right| normal_answer(right) == answer)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -144,7 +144,7 @@ impl Network {
             .chunks_exact(7)
             .map(|modules| loader.layer(modules, spec.layers))
             .collect::<Result<_>>()?;
-        let final_norm = loader.norm(loader.of_last(&["norm.weight"])?)?;
+        let final_norm = loader.norm(loader.last_name(true))?;
         let head = loader.head(embedding.as_ref())?;
         let parameters = loader.parameters;
         checkpoint.release();
@@ -176,8 +176,8 @@ impl Loader<'_> {
         if !self.all() {
             return Ok(None);
         }
-        let tensor = &self.checkpoint.tensors()[0];
-        let (name, shape) = (tensor.name.clone(), [tensor.shape[0], tensor.shape[1]]);
+        let spec = self.checkpoint.spec();
+        let (name, shape) = (self.first_name(), [spec.vocabulary, spec.hidden]);
         let values = self.checkpoint.read(&name)?;
         Ok(Some(self.parameters.push(name, shape, &values)))
     }
@@ -191,13 +191,9 @@ impl Loader<'_> {
             unreachable!("a chunk of seven modules gives seven layers");
         };
         let base = modules[0].name.rsplitn(3, '.').last().unwrap_or_default();
-        let norms: Vec<String> = self
-            .checkpoint
-            .tensors()
-            .iter()
-            .filter(|tensor| tensor.name.starts_with(&format!("{base}.")))
-            .filter(|tensor| tensor.name.ends_with("norm.weight"))
-            .map(|tensor| tensor.name.clone())
+        let tensors = self.checkpoint.tensors().map(|tensor| tensor.name);
+        let norms: Vec<String> = tensors
+            .filter(|name| name.starts_with(&format!("{base}.")) && name.ends_with("norm.weight"))
             .collect();
         let [attention, mlp] = &norms[..] else {
             unreachable!("a layer has two norms");
@@ -209,11 +205,17 @@ impl Loader<'_> {
         })
     }
 
-    /// The name of the last tensor that ends in one of `endings`.
-    fn of_last(&self, endings: &[&str]) -> Result<String> {
-        let mut tensors = self.checkpoint.tensors().iter().rev();
-        let found = tensors.find(|t| endings.iter().any(|ending| t.name.ends_with(ending)));
-        Ok(found.map(|tensor| tensor.name.clone()).unwrap_or_default())
+    /// The token embedding's name.
+    fn first_name(&self) -> String {
+        let first = self.checkpoint.tensors().next();
+        first.map(|tensor| tensor.name).unwrap_or_default()
+    }
+
+    /// The name of the last tensor that is, or is not, a norm's.
+    fn last_name(&self, of_norm: bool) -> String {
+        let names = self.checkpoint.tensors().map(|tensor| tensor.name);
+        let matching = names.filter(|name| name.ends_with("norm.weight") == of_norm);
+        matching.last().unwrap_or_default()
     }
 
     fn norm(&mut self, name: String) -> Result<Norm> {
@@ -228,7 +230,7 @@ impl Loader<'_> {
         let shape = [module.outputs, module.inputs];
         let matrix = self.checkpoint.read(&format!("{}.weight", module.name))?;
         let bias_name = format!("{}.bias", module.name);
-        let mut tensors = self.checkpoint.tensors().iter();
+        let mut tensors = self.checkpoint.tensors();
         let bias = tensors
             .any(|tensor| tensor.name == bias_name)
             .then(|| self.checkpoint.read(&bias_name))
@@ -272,9 +274,10 @@ impl Loader<'_> {
     fn head(&mut self, embedding: Option<&Range<usize>>) -> Result<Linear> {
         let spec = self.checkpoint.spec();
         let shape = [spec.vocabulary, spec.hidden];
-        let tensors = self.checkpoint.tensors();
-        let own = if spec.tied_head { 0 } else { tensors.len() - 1 };
-        let name = tensors[own].name.clone();
+        let name = match spec.tied_head {
+            true => self.first_name(),
+            false => self.last_name(false),
+        };
         let matrix = self.checkpoint.read(&name)?;
         let weight = match (self.trained, embedding) {
             (Trained::Lora(_), _) => None,

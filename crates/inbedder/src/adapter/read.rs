@@ -105,10 +105,11 @@ impl Reader {
         let mut modules = BTreeMap::new();
         for index in 0..self.modules.len() {
             let name = self.modules[index].name.clone();
-            if stored.contains(&name) && expected.contains(&name) {
-                if let Some(module) = self.module(index)? {
-                    modules.insert(name, module);
-                }
+            if stored.contains(&name)
+                && expected.contains(&name)
+                && let Some(module) = self.module(index)?
+            {
+                modules.insert(name, module);
             }
         }
         if !self.differences.is_empty() {

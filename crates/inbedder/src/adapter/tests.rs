@@ -25,9 +25,7 @@ fn files(checkpoint: &str) -> ModelFiles {
 }
 
 fn spec(checkpoint: &str) -> ModelSpec {
-    crate::checkpoint::Checkpoint::open(&files(checkpoint))
-        .unwrap()
-        .spec
+    files(checkpoint).spec().unwrap()
 }
 
 fn open(folder: &Path) -> crate::Result<LoraAdapter> {

@@ -9,15 +9,13 @@ mod modules;
 mod packed;
 mod rope;
 mod spec;
-mod stored;
 
 pub(crate) use forward::{Forward, Tap};
 pub use modules::LinearModule;
+pub(crate) use modules::{StoredTensor, stored_row};
 pub(crate) use packed::{Model, Target};
 pub use rope::RotaryTable;
 pub use spec::{ModelSpec, Rotary, RotaryScaling};
-pub use stored::NamedTensor;
-pub(crate) use stored::paired_row;
 
 use crate::weights::{Metadata, Weights};
 use crate::{Error, Result};
@@ -52,7 +50,7 @@ pub(crate) struct TensorNames {
     up: &'static str,
     down: &'static str,
     /// Query and key rows of a head are stored pair by pair (i, i + half), as GGUF has them.
-    paired_rotary: bool,
+    pub(crate) paired_rotary: bool,
 }
 
 /// A parsed `config.json`, or another JSON file of settings.

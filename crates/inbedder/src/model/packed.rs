@@ -3,7 +3,7 @@
 //! tokens need them.
 
 use super::rope::RotaryTable;
-use super::stored::paired_row;
+use super::stored_row;
 use super::{ModelSpec, TensorNames};
 use crate::adapter::{Delta, LoraAdapter};
 use crate::weights::{Tensor, Weights};
@@ -136,7 +136,7 @@ impl Model {
 #[derive(Clone, Copy, PartialEq)]
 enum RowOrder {
     Plain,
-    /// As [`paired_row`] says.
+    /// As [`stored_row`] says.
     Paired,
 }
 
@@ -254,7 +254,7 @@ impl<'a> Loader<'a> {
         let mut values = Vec::new();
         for source in sources {
             let stored = self.vector(&source.tensor, source.rows, "bias")?;
-            values.extend((0..source.rows).map(|row| stored[self.stored_row(source.order, row)]));
+            values.extend((0..source.rows).map(|row| stored[self.place(source.order, row)]));
         }
         Ok(matrix.with_bias(&values))
     }
@@ -282,7 +282,7 @@ impl<'a> Loader<'a> {
     ) -> Result<()> {
         for (source, tensor) in sources.iter().zip(tensors) {
             if row < source.rows {
-                let stored = self.stored_row(source.order, row);
+                let stored = self.place(source.order, row);
                 tensor.read_rows(stored..stored + 1, out)?;
                 if let Some(delta) = source.delta {
                     delta.add_row(row, out);
@@ -295,11 +295,11 @@ impl<'a> Loader<'a> {
     }
 
     /// Where the file holds a row.
-    fn stored_row(&self, order: RowOrder, row: usize) -> usize {
+    fn place(&self, order: RowOrder, row: usize) -> usize {
         if order == RowOrder::Plain {
             return row;
         }
-        paired_row(self.spec.heads.dim, row)
+        stored_row(self.spec.heads.dim, row)
     }
 
     fn vector(&self, name: &str, len: usize, part: &str) -> Result<Vec<f32>> {

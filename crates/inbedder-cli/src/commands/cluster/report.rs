@@ -13,6 +13,8 @@ use std::path::Path;
 
 /// Answer words shown of a cluster.
 const WORDS: usize = 6;
+/// Columns of a contingency table that is printed.
+const COLUMNS: usize = 20;
 
 pub(super) struct Report<'a> {
     pub(super) args: &'a ClusterArgs,
@@ -236,6 +238,17 @@ fn cross_table(a: &View, b: &View, table: &Contingency, out: &mut String) {
         ),
     );
     let (rows, columns) = (a.names(), b.names());
+    if columns.len() > COLUMNS {
+        push(
+            out,
+            format_args!(
+                "{} × {} clusters: the table is in the .clusters.json file\n\n",
+                rows.len(),
+                columns.len()
+            ),
+        );
+        return;
+    }
     for (c, name) in columns.iter().enumerate() {
         push(out, format_args!("  ({}) {name}\n", c + 1));
     }
