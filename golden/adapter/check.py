@@ -3,9 +3,10 @@
     cargo build --release -p inbedder-cli && cargo build --release -p inbedder --example save_adapter
     python golden/adapter/check.py target/release MODEL.gguf
 
-Adapters that were read and written again must give PEFT the same logits as the originals (as f16);
+Adapters that were read and written again must give PEFT the same logits as the originals as halves;
 merged folders must give transformers the logits that PEFT has with base and adapter; merged GGUF files
-must hold the same numbers, Q8_0 within half a step. With the default model's file all is done for it too.
+must hold the same numbers, Q8_0 within half a step of a block (0.56, since its scale is a half).
+With the default model's file all is done for it too.
 """
 
 import json
@@ -23,6 +24,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 HERE = Path(__file__).parent
 LLAMA = HERE.parent / "llama"
 BASES = {"plain": "gqa_tied", "patterns": "bias", "regex": "head_dim", "gguf": "gguf_f32/model.gguf"}
+# transformers' reader of GGUF files knows neither biases of this family nor a head size of its own.
+UNREAD = ["patterns", "regex"]
 
 
 def run(*arguments):
@@ -67,6 +70,16 @@ def q8_steps(path, merged):
     return largest, sorted(kinds)
 
 
+def rounded(base, adapter):
+    """PEFT's own model with the adapter's numbers as halves."""
+    model = PeftModel.from_pretrained(load(base), adapter).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.copy_(parameter.half().float())
+    return model
+
+
 def check(name, base, binaries, ids):
     adapter = HERE / name
     with tempfile.TemporaryDirectory() as folder:
@@ -75,7 +88,7 @@ def check(name, base, binaries, ids):
         expected = logits(tuned, ids)
         run(binaries / "examples" / "save_adapter", base, adapter, folder / "saved")
         again = PeftModel.from_pretrained(load(base), folder / "saved").eval()
-        saved = worst(logits(again, ids), expected)
+        saved = worst(logits(again, ids), logits(rounded(base, adapter), ids))
         del again
         merge = [binaries / "inbedder", "models", "merge", "--model", base, "--adapter", adapter, "-o"]
         run(*merge, folder / "merged", "--dtype", "f32")
@@ -85,11 +98,11 @@ def check(name, base, binaries, ids):
         run(*merge, folder / "merged.gguf")
         steps, kinds = q8_steps(folder / "merged.gguf", merged.state_dict())
         run(*merge, folder / "f32.gguf", "--dtype", "f32")
-        read = load(folder / "f32.gguf") if name != "regex" else None
+        read = load(folder / "f32.gguf") if name not in UNREAD else None
         of_gguf = worst(logits(read, ids), expected) if read else float("nan")
     print(f"{name}: saved adapter {saved:.1e}, merged folder {plain:.1e}, merged GGUF {of_gguf:.1e} "
           f"(relative to the largest logit); Q8_0 {steps:.3f} steps, {kinds}; {len(tokens)} tokens")
-    assert saved < 2e-3 and plain < 1e-5 and not of_gguf > 1e-5 and steps < 0.51 and tokens
+    assert saved < 1e-6 and plain < 1e-4 and not of_gguf > 1e-4 and steps < 0.57 and tokens
 
 
 def main():

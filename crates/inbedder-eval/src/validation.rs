@@ -16,8 +16,8 @@ pub struct Validation {
     pub spearman: Option<f64>,
     /// Of every measured part.
     pub parts: BTreeMap<String, Option<f64>>,
-    /// The verdict's score of each instruction.
-    pub scores: Vec<f64>,
+    /// What was measured of each instruction: correct, implicit, incorrect ones.
+    pub measures: Vec<Measures>,
 }
 
 impl Validation {
@@ -56,7 +56,7 @@ impl Validation {
         Ok(Self {
             spearman: against(|m| m.score),
             parts,
-            scores: found.iter().map(|m| m.score).collect(),
+            measures: found,
         })
     }
 }

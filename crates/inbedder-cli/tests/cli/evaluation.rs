@@ -126,7 +126,7 @@ fn every_kind_is_measured_against_every_baseline_and_reported() {
             .len(),
         2
     );
-    assert_eq!(strip["validation"]["scores"].as_array().unwrap().len(), 6);
+    assert_eq!(strip["validation"]["measures"].as_array().unwrap().len(), 6);
     assert!(
         tasks[0]["scores"][1]["robustness"].is_null(),
         "without instructions"

@@ -17,15 +17,16 @@ pub(super) fn best_of(
     max_iterations: usize,
 ) -> (Vec<f32>, usize) {
     let tolerance = TOLERANCE * mean_variance(&data.vectors);
-    let mut best: Option<(f64, Vec<f32>, usize)> = None;
-    for start in 0..settings.starts {
-        let mut random = Random::new(settings.seed, start as u64);
+    // Starts side by side: with few vectors there is more to share out in them than in one iteration.
+    let starts = (0..settings.starts as u64).into_par_iter();
+    let runs = starts.map(|start| {
+        let mut random = Random::new(settings.seed, start);
         let seeds = seeding::seeds(data, settings.k, &mut random);
-        let (inertia, centers, iterations) = run(data, seeds, tolerance, max_iterations);
-        if best.as_ref().is_none_or(|best| inertia < best.0) {
-            best = Some((inertia, centers, iterations));
-        }
-    }
+        run(data, seeds, tolerance, max_iterations)
+    });
+    let runs: Vec<_> = runs.collect();
+    // The first of equals.
+    let best = runs.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
     let (_, centers, iterations) = best.expect("there is at least one start");
     (centers, iterations)
 }

@@ -54,7 +54,7 @@ pub(crate) fn results() -> Results {
     with_strip.validation = Some(Validation {
         spearman: Some(0.25),
         parts: BTreeMap::from([("text_share".to_string(), None)]),
-        scores: vec![0.5],
+        measures: Vec::new(),
     });
     let mut other = score(0.25);
     other.difference = Some(Difference {
