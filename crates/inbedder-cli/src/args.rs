@@ -10,7 +10,7 @@ pub(crate) use center::CenterArgs;
 pub(crate) use cluster::{ClusterArgs, Count, Method};
 pub(crate) use eval::{CheckArgs, EvalArgs};
 pub(crate) use models::{MergeModelArgs, ModelsAction, ModelsArgs};
-pub(crate) use train::{FrozenPrecision, ScheduleArg, Train, TrainArgs};
+pub(crate) use train::{FrozenPrecision, PlotArgs, ScheduleArg, Train, TrainAction, TrainArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use inbedder::adapter::AdapterDefaults;

@@ -49,7 +49,24 @@ pub(crate) struct TrainArgs {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum TrainAction {}
+pub(crate) enum TrainAction {
+    /// Draw the curves of a run
+    Plot(PlotArgs),
+}
+
+/// Loss, exact match, learning rate and gradient by step, as one SVG.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  inbedder train plot my-adapter/metrics.jsonl -o curve.svg")]
+pub(crate) struct PlotArgs {
+    /// What training wrote beside the adapter
+    #[arg(value_name = "METRICS.jsonl")]
+    pub(crate) metrics: PathBuf,
+    /// The drawing; one that is there is replaced
+    #[arg(short, long, value_name = "FILE.svg")]
+    pub(crate) output: PathBuf,
+}
 
 /// Which rows.
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! `inbedder train`.
 
-use crate::args::{FrozenPrecision, ScheduleArg, Train, TrainArgs};
+use crate::args::{FrozenPrecision, PlotArgs, ScheduleArg, Train, TrainAction, TrainArgs};
 use crate::error::{Error, Result};
 use crate::progress::{FetchBar, TrainBar, catch_interrupts};
 use inbedder::checkpoint::Checkpoint;
@@ -19,6 +19,9 @@ use std::path::Path;
 use std::time::Duration;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
+    if let Some(TrainAction::Plot(args)) = &args.action {
+        return plot(args);
+    }
     let Some(out) = &args.output else {
         return Err(Error::Usage("no output: add -o FOLDER".to_string()));
     };
@@ -40,6 +43,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
         files,
     };
     finish(&mut trainer, &base, &held_out, out, args)
+}
+
+fn plot(args: &PlotArgs) -> Result<()> {
+    let svg = inbedder_train::plot(&args.metrics)?;
+    std::fs::write(&args.output, svg).map_err(|cause| Error::output(&args.output, cause))
 }
 
 fn finish(

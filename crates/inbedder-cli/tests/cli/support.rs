@@ -45,6 +45,7 @@ impl Dir {
             args.first(),
             Some(&("embed" | "ask" | "compare" | "cluster" | "eval" | "check" | "train"))
         ) && !args.contains(&"--model")
+            && args.get(1) != Some(&"plot")
         {
             command.arg("--model").arg(model());
         }

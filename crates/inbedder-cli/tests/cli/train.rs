@@ -253,3 +253,21 @@ fn the_rows_of_every_step_can_be_written_for_a_peer() {
         "{rows} rows of 40, six texts held out of all"
     );
 }
+
+#[test]
+fn curves_are_drawn_of_what_training_wrote() {
+    let dir = Dir::new();
+    let step = |step: u64| {
+        serde_json::json!({"step": step, "epoch": 1, "rows": 9, "tokens": 90, "loss": 2.0,
+            "learning_rate": 1e-4, "grad_norm": 1.0, "tokens_per_second": 9.0, "seconds": 1.0})
+    };
+    dir.file("metrics.jsonl", format!("{}\n{}\n", step(1), step(2)));
+    dir.run(&["train", "plot", "metrics.jsonl", "-o", "curve.svg"])
+        .ok();
+    let svg = std::fs::read_to_string(dir.path("curve.svg")).unwrap();
+    assert!(svg.starts_with("<svg") && svg.contains("smoothed"));
+    dir.file("metrics.jsonl", "{\"step\": \"one\"}\n");
+    let ran = dir.run(&["train", "plot", "metrics.jsonl", "-o", "other.svg"]);
+    ran.fails(2, &["metrics.jsonl:1: "]);
+    assert_eq!(dir.names(), ["curve.svg", "metrics.jsonl"]);
+}
