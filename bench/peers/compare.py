@@ -78,9 +78,22 @@ def systems(args, folder, threads):
         all[f"onnxruntime {name}"] = lambda make=make: Onnx(make(args.model, folder), threads)
     for name in LLAMA:
         # The default model's file holds Q4_1 blocks: that one as it is.
-        path = args.model if name == "q4_1" else weights.quantised(args.model, folder, name)
-        all[f"llama.cpp {name}"] = lambda path=path: LlamaCpp(path, threads)
+        def path(name=name):
+            return args.model if name == "q4_1" else weights.quantised(args.model, folder, name)
+
+        all[f"llama.cpp {name}"] = lambda path=path: LlamaCpp(path(), threads)
     return {name: load for name, load in all.items() if not args.only or name.split()[0] in args.only}
+
+
+def load_all(systems):
+    """Those that can be loaded; of the others it is said that they are missing."""
+    loaded = {}
+    for name, load in systems.items():
+        try:
+            loaded[name] = load()
+        except Exception as problem:
+            print(f"{name} is left out, it cannot be loaded: {problem}", flush=True)
+    return loaded
 
 
 def cosines(a, b):
@@ -153,9 +166,9 @@ def scaling(args, texts, tokenizer, folder):
     print("\n### Two threads against one, and many questions\n")
     print("| inbedder auto | first, s | second, s | ratio |\n|---|---|---|---|")
 
-    def row(what, first, second, over):
+    def row(what, first, second, over, rounds=args.rounds):
         seconds = [[], []]
-        for _ in range(args.rounds):
+        for _ in range(rounds):
             for k, (file, questions, threads, more) in enumerate([first, second]):
                 seconds[k].append(statistics.median(bench(args, file, questions, threads, more)["seconds"]))
         a, b = map(statistics.median, seconds)
@@ -168,15 +181,12 @@ def scaling(args, texts, tokenizer, folder):
             out.writelines(json.dumps({"text": text}) + "\n" for text in texts)
         return path
 
-    one = [args.question]
+    one, once = [args.question], ["--rounds", "1"]
     # 100 tokens with the pattern and the question.
     around = len(tokenizer(PATTERN.format(input="", instruction=args.question))["input_ids"])
     single = file("single.jsonl", of_length(texts, tokenizer, str(100 - around), 1))
     few = ["--rounds", "15"]
     row("one prompt of 100 tokens, 1 thread, 2 threads", (single, one, 1, few), (single, one, 2, few), False)
-    long = file("long.jsonl", texts[:1000])
-    once = ["--rounds", "1"]
-    row("1,000 texts, 1 thread, 2 threads", (long, one, 1, once), (long, one, 2, once), False)
     many = file("many.jsonl", of_length(texts, tokenizer, "200", 32))
     eight = [f"Which {what} does the author of the text mention first?" for what in
              ["city", "person", "company", "number", "country", "product", "problem", "sport"]]
@@ -184,6 +194,8 @@ def scaling(args, texts, tokenizer, folder):
     row(f"32 texts of 200 tokens, 1 question of {size}, 8 questions", (many, eight[:1], 2, once), (many, eight, 2, once), True)
     words = once + ["--answers", "--max-new-tokens", "4"]
     row("the same with answers of 4 tokens", (many, eight[:1], 2, words), (many, eight, 2, words), True)
+    long = file("long.jsonl", texts[:1000])
+    row("1,000 texts, 1 thread, 2 threads", (long, one, 1, once), (long, one, 2, once), False, rounds=1)
 
 
 def main():
@@ -191,7 +203,7 @@ def main():
     parser.add_argument("model")
     parser.add_argument("texts")
     parser.add_argument("-q", "--question", default="What is the topic of news?")
-    parser.add_argument("--lengths", nargs="+", default=["64-128", "16", "400"])
+    parser.add_argument("--lengths", nargs="*", default=["64-128", "16", "400"])
     parser.add_argument("--threads", type=int, nargs="+", default=[2, 1])
     parser.add_argument("--limit", type=int, default=2048, help="prompt tokens of text at most, a round and length")
     parser.add_argument("--rounds", type=int, default=3)
@@ -206,7 +218,7 @@ def main():
     texts = read_texts(args.texts)
     with tempfile.TemporaryDirectory() as folder:
         for threads in args.threads:
-            loaded = {name: load() for name, load in systems(args, args.weights, threads).items()}
+            loaded = load_all(systems(args, args.weights, threads)) if args.lengths else {}
             for length in args.lengths:
                 count = max(4, args.limit // int(length.split("-")[-1]))
                 chosen = of_length(texts, tokenizer, length, count)

@@ -148,7 +148,15 @@ def onnx_int8(gguf, folder):
     """onnxruntime's dynamic quantisation, with its defaults."""
     target = Path(folder) / "int8.onnx"
     if not target.exists():
+        from onnx import TensorProto
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
-        quantize_dynamic(onnx_f32(gguf, folder), target, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"])
+        quantize_dynamic(
+            onnx_f32(gguf, folder),
+            target,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=["MatMul"],
+            # Its shape inference does not know its own fused operators.
+            extra_options={"DefaultTensorType": TensorProto.FLOAT},
+        )
     return str(target)
