@@ -1,14 +1,14 @@
-"""inbedder against PyTorch + transformers on the same prompts, threads and machine, in turn.
+"""inbedder against PyTorch, onnxruntime and llama.cpp on the same prompts, threads and machine, in turn.
 
-    bench/peers/run MODEL.gguf TEXTS.jsonl[.zst|.gz] -q QUESTION [-q ...] [--limit N] [--rounds N]
-        [--tokens 64-128] [--threads N]
+    bench/peers/run MODEL.gguf TEXTS.jsonl[.zst|.gz] [-q QUESTION] [--lengths 16 64-128 400]
+        [--threads 2 1] [--limit N] [--rounds N] [--only SYSTEM ...] [--without-scaling]
 
-All systems read the same texts under the same questions; each round runs one after the other, so that
-a change of the machine's speed meets all. PyTorch gets every help it has without our design: prompts
-sorted by length, right-padded batches of the best of several sizes, no gradients, the last position's
-state alone kept. Printed per system: prompt tokens (as if each prompt were read alone) per second,
-median and best over rounds, the share of the machine's register peak in the same arithmetic (ours),
-the cosine of its embeddings to PyTorch's in f32; and the ratios, taken round by round.
+A length as in 64-128 takes texts that have so many tokens; a single number cuts that many tokens out of
+texts put one behind the other. Each round runs one system after the other, so that a change of the
+machine's speed meets all. Printed per length and number of threads: prompt tokens (as if each prompt
+were read alone) per second, median and best over rounds, the share of the machine's register peak in
+the same arithmetic (ours), the cosine of the embeddings to PyTorch's in f32; and ratios, taken round by
+round. Then what two threads give over one, and many questions over one.
 """
 
 import argparse
@@ -16,15 +16,27 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+import weights
+from systems import LlamaCpp, Onnx, Ours, Torch
+
 PATTERN = "### Input:\n{input}\n\n### Instruction:\n{instruction}\n\n### Response:"
+LLAMA = ["f32", "f16", "bf16", "q8_0", "q4_1"]
+# (ours, theirs); a list of theirs means the best of them.
+RATIOS = [
+    ("inbedder f32", ["PyTorch f32"]),
+    ("inbedder f32", ["onnxruntime f32"]),
+    ("inbedder bf16", ["PyTorch bf16"]),
+    ("inbedder auto", [f"llama.cpp {name}" for name in LLAMA]),
+    ("inbedder int8", ["llama.cpp q8_0"]),
+    ("inbedder int8", ["onnxruntime int8"]),
+]
 
 
-def read_texts(path, limit):
+def read_texts(path):
     raw = Path(path).read_bytes()
     if path.endswith(".zst"):
         raw = subprocess.run(["zstd", "-dc", path], check=True, capture_output=True).stdout
@@ -32,77 +44,56 @@ def read_texts(path, limit):
         import gzip
 
         raw = gzip.decompress(raw)
-    rows = [json.loads(line)["text"] for line in raw.decode().splitlines() if line.strip()]
-    return rows[:limit]
+    return [json.loads(line)["text"] for line in raw.decode().splitlines() if line.strip()]
 
 
-def load_tokenizer(gguf):
-    from tokenizers import pre_tokenizers
-    from transformers import AutoTokenizer
-
-    folder, name = os.path.split(os.path.abspath(gguf))
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
-    # The model's own tokenizer splits numbers into digits; transformers (5.23) forgets it for GGUF.
-    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-    return tokenizer
-
-
-def load_torch(gguf, dtype):
-    from transformers import AutoModelForCausalLM
-
-    folder, name = os.path.split(os.path.abspath(gguf))
-    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=dtype)
-    return model.model.to(dtype).eval()
+def of_length(texts, tokenizer, length, limit):
+    """Texts that have, or are cut to, so many tokens."""
+    if "-" in length:
+        least, most = map(int, length.split("-"))
+        return [text for text in texts if least <= len(tokenizer(text)["input_ids"]) <= most][:limit]
+    ids = tokenizer(" ".join(texts))["input_ids"]
+    size = int(length)
+    pieces = (ids[begin : begin + size] for begin in range(0, len(ids) - size, size))
+    cut = (tokenizer.decode(piece).replace("\ufffd", "").strip() for piece in pieces)
+    return [text for _, text in zip(range(limit), cut)]
 
 
-def run_torch(model, prompts, batch_size):
-    """Seconds and last-position states of all prompts, in input order."""
-    import torch
-
-    order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
-    states = [None] * len(prompts)
-    start = time.perf_counter()
-    with torch.inference_mode():
-        for begin in range(0, len(order), batch_size):
-            part = order[begin : begin + batch_size]
-            longest = max(len(prompts[i]) for i in part)
-            ids = torch.zeros(len(part), longest, dtype=torch.long)
-            mask = torch.zeros(len(part), longest, dtype=torch.long)
-            for row, i in enumerate(part):
-                ids[row, : len(prompts[i])] = torch.tensor(prompts[i])
-                mask[row, : len(prompts[i])] = 1
-            hidden = model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
-            for row, i in enumerate(part):
-                states[i] = hidden[row, len(prompts[i]) - 1].float()
-    return time.perf_counter() - start, torch.stack(states)
+def work(texts, question, tokenizer, file):
+    """What a system may want of some prompts."""
+    with open(file, "w") as out:
+        out.writelines(json.dumps({"text": text}) + "\n" for text in texts)
+    prompts = [PATTERN.format(input=text, instruction=question) for text in texts]
+    ids = [tokenizer(prompt)["input_ids"] for prompt in prompts]
+    return {"prompts": prompts, "ids": ids, "file": file, "questions": [question]}
 
 
-def our_command(args, command, texts_file, precision):
-    line = [args.binary, command, texts_file, "--model", args.model, "--threads", str(args.threads)]
-    line += ["--precision", precision]
-    for question in args.question:
-        line += ["-q", question]
-    return line
+def systems(args, folder, threads):
+    """Name → how to load it."""
+    dense = weights.dense(args.model, folder)
+    all = {f"inbedder {p}": lambda p=p: Ours(args, p, threads) for p in ["f32", "bf16", "int8", "auto"]}
+    for name, dtype in [("f32", "float32"), ("bf16", "bfloat16")]:
+        all[f"PyTorch {name}"] = lambda dtype=dtype: Torch(dense, dtype, threads)
+    for name, make in [("f32", weights.onnx_f32), ("int8", weights.onnx_int8)]:
+        all[f"onnxruntime {name}"] = lambda make=make: Onnx(make(args.model, folder), threads)
+    for name in LLAMA:
+        # The default model's file holds Q4_1 blocks: that one as it is.
+        def path(name=name):
+            return args.model if name == "q4_1" else weights.quantised(args.model, folder, name)
+
+        all[f"llama.cpp {name}"] = lambda path=path: LlamaCpp(path(), threads)
+    return {name: load for name, load in all.items() if not args.only or name.split()[0] in args.only}
 
 
-def run_ours(args, texts_file, precision):
-    """Seconds of one round of `inbedder bench`, and its report."""
-    line = our_command(args, "bench", texts_file, precision) + ["--rounds", "1", "--json"]
-    report = json.loads(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
-    return report["seconds"][0], report
-
-
-def our_states(args, texts_file, precision, folder):
-    """Embeddings `[question · text][dim]` in the order of the prompts."""
-    import numpy as np
-
-    out = os.path.join(folder, f"{precision}.npy")
-    line = our_command(args, "embed", texts_file, precision) + ["-o", out, "--force", "--quiet"]
-    subprocess.run(line, check=True)
-    vectors = np.load(out)
-    return vectors.reshape(-1, vectors.shape[-1])
+def load_all(systems):
+    """Those that can be loaded; of the others it is said that they are missing."""
+    loaded = {}
+    for name, load in systems.items():
+        try:
+            loaded[name] = load()
+        except Exception as problem:
+            print(f"{name} is left out, it cannot be loaded: {problem}", flush=True)
+    return loaded
 
 
 def cosines(a, b):
@@ -111,80 +102,130 @@ def cosines(a, b):
     return (a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
 
 
+def compare(args, loaded, todo, folder, title):
+    """Rounds of all systems over one piece of work, and its table."""
+    tokens = sum(map(len, todo["ids"]))
+    trial = dict(todo, prompts=todo["prompts"][:8], ids=todo["ids"][:8])
+    sizes, speeds, shares, states = {}, {}, {}, {}
+    for name, system in loaded.items():
+        sizes[name] = system.sizes[0]
+        if len(system.sizes) > 1:
+            system.run(trial, system.sizes[0])
+            sizes[name] = min(system.sizes, key=lambda size: system.run(trial, size)[0])
+        speeds[name], shares[name] = [], []
+    for _ in range(args.rounds):
+        for name, system in loaded.items():
+            time.sleep(0.1)
+            seconds, found = system.run(todo, sizes[name])
+            speeds[name].append(tokens / seconds)
+            if isinstance(system, Ours):
+                shares[name].append(system.share())
+            else:
+                states[name] = found
+    ours = [(name, system) for name, system in loaded.items() if isinstance(system, Ours)]
+    for name, system in ours:
+        states[name] = system.states(todo, folder)
+    level = ours[0][1].reports[-1]["instruction_set"] if ours else ""
+    print(f"\n### {title}: {len(todo['ids'])} prompts, {tokens} prompt tokens\n", flush=True)
+    print(f"Batch sizes that were fastest: { {n: s for n, s in sizes.items() if s} }\n")
+    print_speeds(level, speeds, shares, states)
+    print_ratios(speeds)
+
+
+def print_speeds(level, speeds, shares, states):
+    print(f"| {level}, prompt tokens/s | median | best | of the peak | cosine min | mean |")
+    print("|---|---|---|---|---|---|")
+    for name, values in speeds.items():
+        share = f"{100 * statistics.median(shares[name]):.0f} %" if shares[name] else ""
+        near = ["", ""]
+        if "PyTorch f32" in states:
+            close = cosines(states[name], states["PyTorch f32"])
+            near = [f"{close.min():.6f}", f"{close.mean():.6f}"]
+        print(f"| {name} | {statistics.median(values):.0f} | {max(values):.0f} | {share} | {near[0]} | {near[1]} |")
+
+
+def print_ratios(speeds):
+    print("\n| ratio of a round | median | least | most |\n|---|---|---|---|")
+    for ours, theirs in RATIOS:
+        theirs = [name for name in theirs if name in speeds]
+        if ours in speeds and theirs:
+            best = max(theirs, key=lambda name: statistics.median(speeds[name]))
+            ratios = [a / b for a, b in zip(speeds[ours], speeds[best])]
+            print(f"| {ours} to {best} | {statistics.median(ratios):.2f} | {min(ratios):.2f} | {max(ratios):.2f} |")
+
+
+def bench(args, file, questions, threads, more):
+    line = [args.binary, "bench", file, "--model", args.model, "--threads", str(threads), "--json", *more]
+    for question in questions:
+        line += ["-q", question]
+    return json.loads(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
+
+
+def scaling(args, texts, tokenizer, folder):
+    """Two threads against one, and many questions against one; turn about, medians of the rounds."""
+    print("\n### Two threads against one, and many questions\n")
+    print("| inbedder auto | first, s | second, s | ratio |\n|---|---|---|---|")
+
+    def row(what, first, second, over, rounds=args.rounds):
+        seconds = [[], []]
+        for _ in range(rounds):
+            for k, (file, questions, threads, more) in enumerate([first, second]):
+                seconds[k].append(statistics.median(bench(args, file, questions, threads, more)["seconds"]))
+        a, b = map(statistics.median, seconds)
+        ratios = [y / x if over else x / y for x, y in zip(*seconds)]
+        print(f"| {what} | {a:.3f} | {b:.3f} | {statistics.median(ratios):.2f} |", flush=True)
+
+    def file(name, texts):
+        path = os.path.join(folder, name)
+        with open(path, "w") as out:
+            out.writelines(json.dumps({"text": text}) + "\n" for text in texts)
+        return path
+
+    one, once = [args.question], ["--rounds", "1"]
+    # 100 tokens with the pattern and the question.
+    around = len(tokenizer(PATTERN.format(input="", instruction=args.question))["input_ids"])
+    single = file("single.jsonl", of_length(texts, tokenizer, str(100 - around), 1))
+    few = ["--rounds", "15"]
+    row("one prompt of 100 tokens, 1 thread, 2 threads", (single, one, 1, few), (single, one, 2, few), False)
+    many = file("many.jsonl", of_length(texts, tokenizer, "200", 32))
+    eight = [f"Which {what} does the author of the text mention first?" for what in
+             ["city", "person", "company", "number", "country", "product", "problem", "sport"]]
+    size = len(tokenizer(eight[0])["input_ids"])
+    row(f"32 texts of 200 tokens, 1 question of {size}, 8 questions", (many, eight[:1], 2, once), (many, eight, 2, once), True)
+    words = once + ["--answers", "--max-new-tokens", "4"]
+    row("the same with answers of 4 tokens", (many, eight[:1], 2, words), (many, eight, 2, words), True)
+    long = file("long.jsonl", texts[:1000])
+    row("1,000 texts, 1 thread, 2 threads", (long, one, 1, once), (long, one, 2, once), False, rounds=1)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("texts")
-    parser.add_argument("-q", "--question", action="append", required=True)
-    parser.add_argument("--limit", type=int, default=256)
-    parser.add_argument("--tokens", help="only texts of so many tokens, as in 64-128")
+    parser.add_argument("-q", "--question", default="What is the topic of news?")
+    parser.add_argument("--lengths", nargs="*", default=["64-128", "16", "400"])
+    parser.add_argument("--threads", type=int, nargs="+", default=[2, 1])
+    parser.add_argument("--limit", type=int, default=2048, help="prompt tokens of text at most, a round and length")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--only", nargs="+", help="inbedder, PyTorch, onnxruntime, llama.cpp")
+    parser.add_argument("--without-scaling", action="store_true")
     parser.add_argument("--binary", default="target/release/inbedder")
-    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--weights", default="bench/peers/weights", help="folder of the peers' weights")
     args = parser.parse_args()
 
-    import torch
-
-    torch.set_num_threads(args.threads)
-    tokenizer = load_tokenizer(args.model)
-    texts = read_texts(args.texts, None)
-    if args.tokens:
-        least, most = map(int, args.tokens.split("-"))
-        texts = [text for text in texts if least <= len(tokenizer(text)["input_ids"]) <= most]
-    texts = texts[: args.limit]
-    prompts = [
-        tokenizer(PATTERN.format(input=text, instruction=question))["input_ids"][-512:]
-        for question in args.question
-        for text in texts
-    ]
-    tokens = sum(map(len, prompts))
-    print(f"{len(texts)} texts × {len(args.question)} questions, {tokens} prompt tokens, {args.threads} threads")
-
-    models = {"f32": load_torch(args.model, torch.float32), "bf16": load_torch(args.model, torch.bfloat16)}
-    trial = prompts[:: max(1, len(prompts) // 32)]
-    sizes = {}
-    for name, model in models.items():
-        run_torch(model, trial[:4], 1)
-        sizes[name] = min(args.batch_sizes, key=lambda size: run_torch(model, trial, size)[0])
-    print(f"PyTorch batch sizes: {sizes} (best of {args.batch_sizes} on {len(trial)} prompts)")
-
+    os.makedirs(args.weights, exist_ok=True)
+    tokenizer = weights.load_tokenizer(args.model)
+    texts = read_texts(args.texts)
     with tempfile.TemporaryDirectory() as folder:
-        texts_file = os.path.join(folder, "texts.jsonl")
-        with open(texts_file, "w") as file:
-            file.writelines(json.dumps({"text": text}) + "\n" for text in texts)
-        ours = ["f32", "bf16", "int8"]
-        speeds = {("inbedder", p): [] for p in ours} | {("PyTorch", p): [] for p in models}
-        shares, states = {p: [] for p in ours}, {}
-        for _ in range(args.rounds):
-            for precision in ours:
-                seconds, report = run_ours(args, texts_file, precision)
-                speeds["inbedder", precision].append(tokens / seconds)
-                shares[precision].append(report["operations"] / seconds / report["peak_operations_per_second"])
-            for precision, model in models.items():
-                seconds, found = run_torch(model, prompts, sizes[precision])
-                speeds["PyTorch", precision].append(tokens / seconds)
-                states["PyTorch", precision] = found.numpy()
-        for precision in ours:
-            states["inbedder", precision] = our_states(args, texts_file, precision, folder)
-    print_table(report["instruction_set"], speeds, shares, states)
-
-
-def print_table(instruction_set, speeds, shares, states):
-    print(f"\n| {instruction_set}, prompt tokens/s | median | best | of the peak | cosine min | mean |")
-    print("|---|---|---|---|---|---|")
-    for (system, precision), values in speeds.items():
-        share = f"{100 * statistics.median(shares[precision]):.0f} %" if system == "inbedder" else ""
-        close = cosines(states[system, precision], states["PyTorch", "f32"])
-        print(
-            f"| {system} {precision} | {statistics.median(values):.0f} | {max(values):.0f} | {share} "
-            f"| {close.min():.6f} | {close.mean():.6f} |"
-        )
-    print("\n| ratio of a round | median | least | most |\n|---|---|---|---|")
-    for ours, theirs in [("f32", "f32"), ("bf16", "bf16"), ("int8", "bf16")]:
-        ratios = [a / b for a, b in zip(speeds["inbedder", ours], speeds["PyTorch", theirs])]
-        middle = statistics.median(ratios)
-        print(f"| our {ours} to PyTorch {theirs} | {middle:.2f} | {min(ratios):.2f} | {max(ratios):.2f} |")
+        for threads in args.threads:
+            loaded = load_all(systems(args, args.weights, threads)) if args.lengths else {}
+            for length in args.lengths:
+                count = max(4, args.limit // int(length.split("-")[-1]))
+                chosen = of_length(texts, tokenizer, length, count)
+                todo = work(chosen, args.question, tokenizer, os.path.join(folder, f"{length}.jsonl"))
+                compare(args, loaded, todo, folder, f"Texts of {length} tokens, {threads} threads")
+        if not args.without_scaling:
+            scaling(args, texts, tokenizer, folder)
 
 
 if __name__ == "__main__":

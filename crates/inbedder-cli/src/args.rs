@@ -3,12 +3,17 @@
 mod center;
 mod cluster;
 mod eval;
+mod models;
+mod train;
 
 pub(crate) use center::CenterArgs;
 pub(crate) use cluster::{ClusterArgs, Count, Method};
 pub(crate) use eval::{CheckArgs, EvalArgs};
+pub(crate) use models::{MergeModelArgs, ModelsAction, ModelsArgs};
+pub(crate) use train::{FrozenPrecision, PlotArgs, ScheduleArg, Train, TrainAction, TrainArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use inbedder::adapter::AdapterDefaults;
 use inbedder::{Normalize, Precision, Readout, Request, Template, Truncate};
 use std::path::PathBuf;
 
@@ -31,7 +36,8 @@ Examples:
   inbedder ask reviews.jsonl -q \"What is the customer complaining about?\"
   inbedder embed reviews.jsonl -q \"How does the writer feel?\" -o feelings.parquet --answers
   inbedder cluster reviews.jsonl -q \"How does the writer feel?\" -k auto -o feelings.jsonl
-  inbedder check reviews.jsonl -q \"How does the writer feel?\"";
+  inbedder check reviews.jsonl -q \"How does the writer feel?\"
+  inbedder ask reviews.jsonl -q \"What is it about?\" --adapter my-adapter";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -51,7 +57,9 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Tell whether a question is any good for some texts
     Check(CheckArgs),
-    /// List the built-in models, or fetch one
+    /// Train an adapter on question–answer pairs
+    Train(TrainArgs),
+    /// List the built-in models, fetch one, or merge an adapter into one
     Models(ModelsArgs),
     /// Print completions for a shell
     Completions(CompletionsArgs),
@@ -68,6 +76,7 @@ impl Cli {
             Command::Eval(args) => &args.run,
             Command::Check(args) => &args.run,
             Command::Cluster(args) => &args.run,
+            Command::Train(args) => return i8::from(args.verbose) - i8::from(args.quiet),
             Command::Merge(_) | Command::Models(_) | Command::Completions(_) => return 0,
         };
         i8::from(run.verbose) - i8::from(run.quiet)
@@ -249,22 +258,6 @@ pub(crate) struct BenchArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ModelsArgs {
-    #[command(subcommand)]
-    pub(crate) action: Option<ModelsAction>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ModelsAction {
-    /// Fetch a built-in model into the cache
-    #[command(after_long_help = "Examples:\n  inbedder models pull default")]
-    Pull {
-        /// Its name
-        name: String,
-    },
-}
-
-#[derive(Debug, Args)]
 #[command(
     after_long_help = "Examples:\n  inbedder completions bash > ~/.local/share/bash-completion/completions/inbedder"
 )]
@@ -310,13 +303,16 @@ pub(crate) struct RunArgs {
     /// Folder, .gguf file, hf:owner/name[@revision] or built-in name
     #[arg(long, default_value = "default")]
     pub(crate) model: String,
-    /// LoRA adapter (not available yet)
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) adapter: Option<PathBuf>,
-    /// Which states make the embedding: fst_gen (where the answer begins) or avg_ppt (mean of the prompt)
-    #[arg(long, default_value_t)]
-    pub(crate) readout: Readout,
-    /// Layer to read: 0 is the token embedding [default: the last, after the final norm]
+    /// LoRA adapter: a PEFT folder, hf:owner/name[@revision], a built-in name, or none [default: the
+    /// one that the model's built-in name brings]
+    #[arg(long, value_name = "ADAPTER")]
+    pub(crate) adapter: Option<String>,
+    /// Which states make the embedding: fst_gen (where the answer begins) or avg_ppt (mean of the
+    /// prompt) [default: the adapter's, else fst_gen]
+    #[arg(long)]
+    pub(crate) readout: Option<Readout>,
+    /// Layer to read: 0 is the token embedding [default: the adapter's, else the last, after the final
+    /// norm]
     #[arg(long, value_name = "N")]
     pub(crate) layer: Option<usize>,
     /// Scaling of vectors: l2 or none
@@ -337,9 +333,10 @@ pub(crate) struct RunArgs {
     /// Longest answer, in tokens
     #[arg(long, default_value_t = 16, value_name = "N")]
     pub(crate) max_new_tokens: usize,
-    /// Prompt: inbedder, alpaca, llama2-chat, or a pattern with {input} and {instruction}
-    #[arg(long, default_value_t, value_name = "NAME|PATTERN")]
-    pub(crate) template: Template,
+    /// Prompt: inbedder, alpaca, llama2-chat, or a pattern with {input} and {instruction} [default: the
+    /// adapter's, else inbedder]
+    #[arg(long, value_name = "NAME|PATTERN")]
+    pub(crate) template: Option<Template>,
     /// What is cut from a prompt that is too long: text (the text's end) or left (the prompt's beginning)
     #[arg(long, default_value_t)]
     pub(crate) truncate: Truncate,
@@ -369,17 +366,26 @@ impl std::str::FromStr for PrecisionChoice {
 }
 
 impl RunArgs {
-    /// The library's request for some questions.
+    /// The library's request for some questions, before a model is loaded; see [`Self::settle`].
     pub(crate) fn request(&self, questions: Vec<String>) -> Request {
-        Request {
-            template: self.template.clone(),
+        let mut request = Request {
             truncate: self.truncate,
             max_tokens: self.max_tokens,
-            readout: Some(self.readout),
-            layer: self.layer,
             normalize: self.normalize,
             token_budget: self.token_budget,
             ..Request::new(questions)
+        };
+        self.settle(&mut request, &AdapterDefaults::default());
+        request
+    }
+
+    /// Puts what an adapter was trained to be used with wherever the user said nothing.
+    pub(crate) fn settle(&self, request: &mut Request, defaults: &AdapterDefaults) {
+        let template = self.template.as_ref().or(defaults.template.as_ref());
+        request.template = template.cloned().unwrap_or_default();
+        if request.readout.is_some() {
+            request.readout = self.readout.or(defaults.readout).or(request.readout);
         }
+        request.layer = self.layer.or(defaults.layer);
     }
 }

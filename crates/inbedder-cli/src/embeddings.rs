@@ -126,7 +126,7 @@ pub(crate) fn expect_same(path: &Path, found: &Pairs, expected: &Metadata) -> Re
     let expected: Pairs = expected.pairs().into_iter().collect();
     for (field, flag) in [
         ("sha256", "--model"),
-        ("adapter", "--adapter"),
+        ("adapter_sha256", "--adapter"),
         ("template", "--template"),
         ("truncate", "--truncate"),
         ("max_tokens", "--max-tokens"),

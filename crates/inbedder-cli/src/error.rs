@@ -42,6 +42,12 @@ pub(crate) enum Error {
     /// From the clustering library.
     #[error("{0}")]
     Cluster(#[from] inbedder_cluster::Error),
+    /// From training.
+    #[error("{0}")]
+    Train(inbedder_train::Error),
+    /// Ctrl-C while training.
+    #[error("stopped; the same command with --resume goes on from {path}", path = path.display())]
+    Stopped { path: PathBuf },
     /// From the library.
     #[error("{0}")]
     Library(inbedder::Error),
@@ -90,6 +96,7 @@ impl Error {
     pub(crate) fn exit_status(&self) -> u8 {
         use inbedder::Error as Library;
         use inbedder_eval::Error as Evaluation;
+        use inbedder_train::Error as Training;
         match self {
             Self::Usage(_)
             | Self::Input { .. }
@@ -97,7 +104,9 @@ impl Error {
             | Self::Output { .. }
             | Self::Cluster(_) => 2,
             Self::Write { .. } | Self::Stdout(_) => 1,
-            Self::Interrupted | Self::Library(Library::Interrupted) => 130,
+            Self::Train(Training::NotFinite { .. }) => 1,
+            Self::Train(_) => 2,
+            Self::Stopped { .. } | Self::Interrupted | Self::Library(Library::Interrupted) => 130,
             Self::Library(
                 Library::UnknownModel { .. }
                 | Library::HubName { .. }
@@ -118,6 +127,11 @@ impl Error {
                 | Library::TensorType { .. }
                 | Library::TensorMissing { .. }
                 | Library::TensorShape { .. }
+                | Library::UnknownAdapter { .. }
+                | Library::AdapterFile { .. }
+                | Library::AdapterMismatch { .. }
+                | Library::AdapterBase { .. }
+                | Library::ExportTarget { .. }
                 | Library::MetadataKey { .. }
                 | Library::Tokenizer { .. },
             ) => 2,
@@ -147,6 +161,15 @@ impl From<inbedder_eval::Error> for Error {
         match error {
             inbedder_eval::Error::Embedder(error) => error.into(),
             other => Self::Eval(other),
+        }
+    }
+}
+
+impl From<inbedder_train::Error> for Error {
+    fn from(error: inbedder_train::Error) -> Self {
+        match error {
+            inbedder_train::Error::Embedder(error) => error.into(),
+            other => Self::Train(other),
         }
     }
 }

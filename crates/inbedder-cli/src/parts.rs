@@ -7,7 +7,7 @@
 use crate::error::{Error, Result};
 use crate::input::Window;
 use crate::output::beside;
-use inbedder::{Output, Stats};
+use inbedder::Output;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -126,23 +126,31 @@ impl Parts {
     /// # Errors
     /// A folder that cannot be written.
     pub(crate) fn save(&self, number: usize, window: &Window, output: &Output) -> Result<()> {
-        let metadata = HashMap::from([
-            ("texts".to_string(), digest(window)),
-            (
-                "answers".to_string(),
-                Value::from(output.answers.clone()).to_string(),
-            ),
-            (
-                "stats".to_string(),
-                serde_json::json!(output.stats).to_string(),
-            ),
-        ]);
         let vectors: Vec<u8> = output
             .embeddings
             .iter()
             .flat_map(|v| v.to_le_bytes())
             .collect();
         let rows = output.embeddings.len().checked_div(output.dim).unwrap_or(0);
+        let texts = digest(window);
+        let answers = Value::from(output.answers.clone()).to_string();
+        let stats = serde_json::json!(output.stats).to_string();
+        let contents = Contents {
+            texts: &texts,
+            answers: &answers,
+            stats: &stats,
+            dim: output.dim,
+            vectors: &vectors,
+        };
+        let seal = contents.seal();
+        let metadata = [
+            ("texts", texts),
+            ("answers", answers),
+            ("stats", stats),
+            ("sha256", seal),
+        ];
+        let metadata = metadata.map(|(name, value)| (name.to_string(), value));
+        let metadata = HashMap::from(metadata);
         let failed = |cause| Error::write(&self.folder, std::io::Error::other(cause));
         let view = TensorView::new(Dtype::F32, vec![rows, output.dim], &vectors).map_err(failed)?;
         let bytes =
@@ -182,17 +190,38 @@ fn name(number: usize) -> String {
     format!("{number:08}.safetensors")
 }
 
-/// SHA-256 of a window's texts, each with its length.
+/// SHA-256 of a window's texts.
 fn digest(window: &Window) -> String {
+    sha256(window.texts.iter().map(String::as_bytes))
+}
+
+/// SHA-256 of several pieces, each with its length.
+fn sha256<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash = Sha256::new();
-    for text in &window.texts {
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text);
+    for piece in pieces {
+        hash.update((piece.len() as u64).to_le_bytes());
+        hash.update(piece);
     }
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let bytes = hash.finalize();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// All that a part says beside its seal, for the seal.
+struct Contents<'a> {
+    texts: &'a str,
+    answers: &'a str,
+    stats: &'a str,
+    dim: usize,
+    vectors: &'a [u8],
+}
+
+impl Contents<'_> {
+    /// SHA-256 of all of it: a part with a bit that fell over is made again.
+    fn seal(&self) -> String {
+        let dim = (self.dim as u64).to_le_bytes();
+        let words = [self.texts, self.answers, self.stats].map(str::as_bytes);
+        sha256(words.into_iter().chain([&dim, self.vectors]))
+    }
 }
 
 /// A part's digest of texts and results; `None` if the file is damaged.
@@ -201,19 +230,26 @@ fn decode(bytes: &[u8]) -> Option<(String, Output)> {
     let metadata = header.metadata().as_ref()?;
     let tensors = SafeTensors::deserialize(bytes).ok()?;
     let vectors = tensors.tensor("embeddings").ok()?;
-    let (chunks, _) = vectors.data().as_chunks::<4>();
-    let stats: Stats = serde_json::from_str(metadata.get("stats")?).ok()?;
-    let output = Output {
+    let contents = Contents {
+        texts: metadata.get("texts")?,
+        answers: metadata.get("answers")?,
+        stats: metadata.get("stats")?,
         dim: *vectors.shape().get(1)?,
-        embeddings: chunks
-            .iter()
-            .map(|bytes| f32::from_le_bytes(*bytes))
-            .collect(),
-        answers: serde_json::from_str(metadata.get("answers")?).ok()?,
-        stats,
+        vectors: vectors.data(),
+    };
+    if contents.seal() != *metadata.get("sha256")? {
+        return None;
+    }
+    let (chunks, _) = contents.vectors.as_chunks::<4>();
+    let numbers = chunks.iter().map(|bytes| f32::from_le_bytes(*bytes));
+    let output = Output {
+        dim: contents.dim,
+        embeddings: numbers.collect(),
+        answers: serde_json::from_str(contents.answers).ok()?,
+        stats: serde_json::from_str(contents.stats).ok()?,
         ..Output::default()
     };
-    Some((metadata.get("texts")?.clone(), output))
+    Some((contents.texts.to_string(), output))
 }
 
 /// The first field in which two jobs differ.

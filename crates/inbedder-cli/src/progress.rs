@@ -2,10 +2,11 @@
 
 use inbedder::source::FetchProgress;
 use inbedder::{Progress, Stats};
+use inbedder_train::{StepRecord, ValidationRecord, Watch};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::Level;
 
@@ -49,6 +50,14 @@ pub(crate) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
 }
 
+/// Where bars are drawn: on a terminal.
+fn target(quiet: bool) -> ProgressDrawTarget {
+    match quiet || !std::io::stderr().is_terminal() {
+        true => ProgressDrawTarget::hidden(),
+        false => ProgressDrawTarget::stderr(),
+    }
+}
+
 /// Progress of a run over a known number of texts.
 pub(crate) struct Bar {
     bar: ProgressBar,
@@ -62,13 +71,7 @@ pub(crate) struct Bar {
 
 impl Bar {
     pub(crate) fn new(total: u64, quiet: bool) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let target = if quiet || !terminal {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr()
-        };
-        let bar = ProgressBar::with_draw_target(Some(total), target);
+        let bar = ProgressBar::with_draw_target(Some(total), target(quiet));
         // The template is a constant that parses.
         if let Ok(style) = ProgressStyle::with_template(
             "{wide_bar} {pos}/{len} texts · {per_sec} · {msg} · {eta} left",
@@ -82,7 +85,7 @@ impl Bar {
             tokens: AtomicU64::new(0),
             start: Instant::now(),
             lined: AtomicU64::new(0),
-            lines: !quiet && !terminal,
+            lines: !quiet && !std::io::stderr().is_terminal(),
         }
     }
 
@@ -161,17 +164,88 @@ impl Progress for Bar {
     }
 }
 
+/// Progress of training.
+pub(crate) struct TrainBar {
+    bar: ProgressBar,
+    lines: bool,
+    start: Instant,
+    lined: AtomicU64,
+    /// What the last look at held-out texts found.
+    validation: Mutex<String>,
+}
+
+impl TrainBar {
+    pub(crate) fn new(quiet: bool) -> Self {
+        let bar = ProgressBar::with_draw_target(None, target(quiet));
+        if let Ok(style) =
+            ProgressStyle::with_template("{wide_bar} {pos}/{len} steps · {msg} · {eta} left")
+        {
+            bar.set_style(style);
+        }
+        Self {
+            bar,
+            lines: !quiet && !std::io::stderr().is_terminal(),
+            start: Instant::now(),
+            lined: AtomicU64::new(0),
+            validation: Mutex::new(String::new()),
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Watch for TrainBar {
+    fn begin(&self, step: u64, steps: u64) {
+        self.bar.set_length(steps);
+        self.bar.set_position(step);
+        self.bar.reset_eta();
+    }
+
+    fn step(&self, record: &StepRecord) {
+        self.bar.set_position(record.step);
+        let message = format!(
+            "loss {:.3}{} · {:.0} tokens/s",
+            record.loss,
+            self.validation
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+            record.tokens_per_second
+        );
+        let seconds = self.start.elapsed().as_secs();
+        if self.lines && seconds >= self.lined.load(Ordering::Relaxed) + LINE_EVERY.as_secs() {
+            self.lined.store(seconds, Ordering::Relaxed);
+            let (steps, left) = (self.bar.length().unwrap_or(0), self.bar.eta().as_secs());
+            tracing::info!("{}/{steps} steps, {message}, {left} s left", record.step);
+        }
+        self.bar.set_message(message);
+    }
+
+    fn validated(&self, record: &ValidationRecord) {
+        let right = record
+            .exact_match
+            .map(|share| format!(", {:.1} % right", 100.0 * share));
+        let found = format!("{:.3}{}", record.validation_loss, right.unwrap_or_default());
+        self.bar
+            .suspend(|| tracing::info!("step {}: held-out loss {found}", record.step));
+        *self
+            .validation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = format!(" (held-out {found})");
+    }
+
+    fn stop(&self) -> bool {
+        interrupted()
+    }
+}
+
 /// Progress of a download.
 pub(crate) struct FetchBar(ProgressBar);
 
 impl FetchBar {
     pub(crate) fn new() -> Self {
-        let target = if std::io::stderr().is_terminal() {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let bar = ProgressBar::with_draw_target(None, target);
+        let bar = ProgressBar::with_draw_target(None, target(false));
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {bytes}") {
             bar.set_style(style);
         }

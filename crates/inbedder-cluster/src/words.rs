@@ -1,21 +1,15 @@
 //! Clusters in words: TF-IDF of the answers and tokens from the language-model head, both as in the
 //! authors' `propose.py`, and the most frequent answer.
 
-use inbedder::LikelyToken;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::OnceLock;
+use inbedder::{LikelyToken, stop_words};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Words kept of each kind, as the authors keep.
 pub const TOP: usize = 20;
 
-/// English stop-words, NLTK's list.
+/// Words that name no cluster; a negation alone does not say of what.
 fn is_stop_word(word: &str) -> bool {
-    static WORDS: OnceLock<HashSet<&'static str>> = OnceLock::new();
-    let words = WORDS.get_or_init(|| {
-        let list = stop_words::lookup("en").unwrap_or_default();
-        list.iter().copied().collect()
-    });
-    words.contains(word)
+    stop_words::is_stop_word(word) || stop_words::is_negation(word)
 }
 
 /// The words of a text in lower case: runs of letters, digits and inner apostrophes, two characters

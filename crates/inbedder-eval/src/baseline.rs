@@ -10,15 +10,19 @@ pub enum Baseline {
     Empty,
     /// The same model, instructions left in, by another readout, at a layer or the first system's.
     Readout(Readout, Option<usize>),
-    /// Another model, by its reference, with the first system's settings at its own last layer.
+    /// The same model without its adapter, at its last layer.
+    Base,
+    /// Another model, by its reference, with its own adapter's readout and layer, or the last.
     Model(String),
 }
 
 impl Baseline {
-    /// `empty`, a readout's name with or without `@LAYER` (`avg_ppt`, `fst_gen@20`), or a model.
+    /// `empty`, `base`, a readout's name with or without `@LAYER` (`avg_ppt`, `fst_gen@20`), or a model.
     pub fn parse(name: &str) -> Self {
-        if name == "empty" {
-            return Self::Empty;
+        match name {
+            "empty" => return Self::Empty,
+            "base" => return Self::Base,
+            _ => {}
         }
         let (readout, layer) = match name.split_once('@') {
             Some((readout, layer)) => (readout, layer.parse().ok()),
@@ -67,10 +71,13 @@ pub fn systems(
                         readouts.len() - 1
                     });
             }
-            Baseline::Model(reference) => {
+            Baseline::Base | Baseline::Model(_) => {
                 models += 1;
-                system.name = reference.clone();
                 system.source = models;
+                system.name = match baseline {
+                    Baseline::Model(reference) => reference.clone(),
+                    _ => "base".to_string(),
+                };
             }
         }
         systems.push(system);
@@ -84,13 +91,21 @@ mod tests {
 
     #[test]
     fn names_are_the_empty_instruction_readouts_or_models() {
-        let parsed =
-            ["empty", "avg_ppt", "fst_gen@3", "fst_gen@x", "hf:a/b@c"].map(Baseline::parse);
+        let parsed = [
+            "empty",
+            "avg_ppt",
+            "fst_gen@3",
+            "fst_gen@x",
+            "base",
+            "hf:a/b@c",
+        ]
+        .map(Baseline::parse);
         let expected = [
             Baseline::Empty,
             Baseline::Readout(Readout::AvgPpt, None),
             Baseline::Readout(Readout::FstGen, Some(3)),
             Baseline::Model("fst_gen@x".to_string()),
+            Baseline::Base,
             Baseline::Model("hf:a/b@c".to_string()),
         ];
         assert_eq!(parsed, expected);
@@ -112,6 +127,7 @@ mod tests {
             (0, 2, false),
             (1, 0, false),
             (2, 0, false),
+            (3, 0, false),
         ];
         assert_eq!(places, expected);
         assert_eq!(found[0].name, "m fst_gen@9");

@@ -90,6 +90,9 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A file of rows, or one of them.
+    #[error(transparent)]
+    Rows(#[from] inbedder_rows::Error),
     /// From the embedder.
     #[error(transparent)]
     Embedder(#[from] inbedder::Error),

@@ -65,7 +65,6 @@ pub trait Source {
 pub struct ModelSource {
     embedder: Embedder,
     request: Request,
-    adapter: Option<String>,
     sha256: String,
     caches: Vec<Cache>,
 }
@@ -74,8 +73,6 @@ pub struct ModelSource {
 pub struct Reading {
     /// Template, truncation, lengths, scaling; its questions, readout and layer do not count.
     pub request: Request,
-    /// The adapter's name, for the cache and the results.
-    pub adapter: Option<String>,
     /// Readouts and layers, each of which makes vectors; at least one.
     pub readouts: Vec<(Readout, usize)>,
 }
@@ -88,7 +85,6 @@ impl ModelSource {
     pub fn new(embedder: Embedder, reading: Reading, cache: &Path) -> Result<Self> {
         let Reading {
             mut request,
-            adapter,
             readouts,
         } = reading;
         let Some((first, also)) = readouts.split_first() else {
@@ -106,7 +102,6 @@ impl ModelSource {
             sha256: embedder.sha256()?,
             embedder,
             request,
-            adapter,
             caches: Vec::new(),
         };
         let dim = source.embedder.info().hidden_size;
@@ -122,7 +117,7 @@ impl ModelSource {
         let info = self.embedder.info();
         json!({
             "sha256": self.sha256,
-            "adapter": self.adapter,
+            "adapter": info.adapter.as_ref().map(|adapter| &adapter.sha256),
             "template": self.request.template.pattern(),
             "template_name": self.request.template.to_string(),
             "truncate": self.request.truncate.to_string(),
@@ -189,6 +184,7 @@ impl Source for ModelSource {
             .collect();
         json!({
             "model": info.name,
+            "adapter": info.adapter.as_ref().map(|adapter| &adapter.name),
             "family": info.family,
             "instruction_set": info.instruction_set.to_string(),
             "threads": info.threads,

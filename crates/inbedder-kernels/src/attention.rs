@@ -13,6 +13,10 @@ use crate::threads::{Shared, Threads};
 use crate::tile::{MAX_PANEL, MAX_ROWS, Sums, Tile, multiply, panel};
 use std::ops::Range;
 
+mod backward;
+
+pub use backward::{Backward, attention_backward};
+
 /// Head counts and sizes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Heads {
@@ -169,12 +173,10 @@ unsafe fn attend<S: Simd>(job: Job<'_>, scratch: &mut Scratch) {
     // SAFETY: the contract is passed on.
     unsafe {
         gather::<S>(job, scratch);
+        probabilities::<S>(job, scratch);
+        let (scores, stride) = (&scratch.scores, scratch.stride);
         for span in &job.tile.spans {
-            score::<S>(job, span, scratch);
-        }
-        softmax::<S>(scratch);
-        for span in &job.tile.spans {
-            mix::<S>(job, span, scratch);
+            mix::<S>(job, span, job.cache, (scores, stride), &mut scratch.out);
         }
         scatter::<S>(job, scratch);
     }
@@ -185,14 +187,17 @@ impl Job<'_> {
         self.heads.query / self.heads.kv
     }
 
-    /// The query (and output) of a line.
-    fn row(&self, line: usize) -> *mut f32 {
+    /// Where a line lies among the rows of queries, and of whatever has their shape.
+    fn at(&self, line: usize) -> usize {
         let (query, head) = (line / self.group(), line % self.group());
         let width = self.heads.query * self.heads.dim;
-        let at = (self.tile.rows.start + query) * width
-            + (self.head * self.group() + head) * self.heads.dim;
+        (self.tile.rows.start + query) * width + (self.head * self.group() + head) * self.heads.dim
+    }
+
+    /// The query (and output) of a line.
+    fn row(&self, line: usize) -> *mut f32 {
         // SAFETY: `attention` checked that the tile's rows are inside the buffer.
-        unsafe { self.rows.get().add(at) }
+        unsafe { self.rows.get().add(self.at(line)) }
     }
 
     fn lines(&self, span: &Span) -> Range<usize> {
@@ -240,13 +245,37 @@ unsafe fn gather<S: Simd>(job: Job<'_>, scratch: &mut Scratch) {
     }
 }
 
-/// Queries times the keys of one span, into the columns of the keys' positions. Columns behind them
-/// may be overwritten: those of later spans, which come later, and those that no line sees.
+/// The tile's probabilities times `totals`, out of the queries that `gather` left.
 ///
 /// # Safety
-/// As for `attend`; `gather` sized the buffers.
+/// As for `attend`.
 #[inline(always)]
-unsafe fn score<S: Simd>(job: Job<'_>, span: &Span, scratch: &mut Scratch) {
+unsafe fn probabilities<S: Simd>(job: Job<'_>, scratch: &mut Scratch) {
+    let stride = scratch.stride;
+    // SAFETY: the contract is passed on; `gather` sized the buffers.
+    unsafe {
+        for span in &job.tile.spans {
+            let to = (&mut scratch.scores[..], stride);
+            score::<S>(job, span, job.cache, &scratch.queries, to);
+        }
+        softmax::<S>(scratch);
+    }
+}
+
+/// Lines of `dim` floats times the keys of one span, into the columns of the keys' positions of rows
+/// `stride` apart. Columns behind them may be overwritten: those of later spans, which come later,
+/// and those that no line sees.
+///
+/// # Safety
+/// As for `attend`; `from` and the rows are as long as `gather` makes queries and scores.
+#[inline(always)]
+unsafe fn score<S: Simd>(
+    job: Job<'_>,
+    span: &Span,
+    cache: &KvCache,
+    from_lines: &[f32],
+    (scores, scores_stride): (&mut [f32], usize),
+) {
     let (dim, width) = (job.heads.dim, panel::<S>());
     let lines = job.lines(span);
     let mut sums: Sums = [0.0; MAX_ROWS * MAX_PANEL];
@@ -257,10 +286,10 @@ unsafe fn score<S: Simd>(job: Job<'_>, span: &Span, scratch: &mut Scratch) {
         let from = keys.start % width;
         for first in lines.clone().step_by(S::TILE_ROWS) {
             let rows = S::TILE_ROWS.min(lines.end - first);
-            let at = first * scratch.stride + column;
+            let at = first * scores_stride + column;
             // A block whose first key belongs to the span has its columns where they should be.
             let (to, stride) = if from == 0 {
-                (scratch.scores[at..].as_mut_ptr(), scratch.stride)
+                (scores[at..].as_mut_ptr(), scores_stride)
             } else {
                 (sums.as_mut_ptr(), width)
             };
@@ -271,9 +300,9 @@ unsafe fn score<S: Simd>(job: Job<'_>, span: &Span, scratch: &mut Scratch) {
                 multiply::<F32<S>>(Tile {
                     rows,
                     steps: dim,
-                    x: scratch.queries.as_ptr().add(first * dim).cast(),
+                    x: from_lines.as_ptr().add(first * dim).cast(),
                     x_stride: 4 * dim,
-                    panel: job.cache.keys(job.layer, job.head, block).as_ptr().cast(),
+                    panel: cache.keys(job.layer, job.head, block).as_ptr().cast(),
                     sums: to,
                     sums_stride: stride,
                     accumulate: false,
@@ -281,9 +310,9 @@ unsafe fn score<S: Simd>(job: Job<'_>, span: &Span, scratch: &mut Scratch) {
             }
             if from > 0 {
                 for r in 0..rows {
-                    let at = at + r * scratch.stride;
+                    let at = at + r * scores_stride;
                     let part = &sums[r * width + from..][..keys.len()];
-                    scratch.scores[at..at + keys.len()].copy_from_slice(part);
+                    scores[at..at + keys.len()].copy_from_slice(part);
                 }
             }
         }
@@ -323,33 +352,37 @@ unsafe fn softmax<S: Simd>(scratch: &mut Scratch) {
     }
 }
 
-/// Adds a span's values, weighted by the probabilities, to the output.
+/// Adds a span's values, weighted by the columns of their positions in rows `stride` apart, to
+/// lines of padded `dim` floats.
 ///
 /// # Safety
-/// As for `attend`; `softmax` has run.
+/// As for `attend`; the weights and `out` are as long as `gather` makes scores and outputs, and
+/// every weight is set.
 #[inline(always)]
-unsafe fn mix<S: Simd>(job: Job<'_>, span: &Span, scratch: &mut Scratch) {
+unsafe fn mix<S: Simd>(
+    job: Job<'_>,
+    span: &Span,
+    cache: &KvCache,
+    (weights, stride): (&[f32], usize),
+    out: &mut [f32],
+) {
     let width = panel::<S>();
     let padded = job.heads.dim.next_multiple_of(width);
     let lines = job.lines(span);
     for p in 0..padded / width {
-        let values = &job.cache.values(job.layer, job.head, p)
-            [span.keys.start * width..span.keys.end * width];
+        let values =
+            &cache.values(job.layer, job.head, p)[span.keys.start * width..span.keys.end * width];
         for first in lines.clone().step_by(S::TILE_ROWS) {
-            // SAFETY: lines hold `stride` scores, of which the span's columns are a part, and
+            // SAFETY: lines hold `stride` weights, of which the span's columns are a part, and
             // `padded` outputs; `values` holds one panel row per key.
             unsafe {
                 multiply::<F32<S>>(Tile {
                     rows: S::TILE_ROWS.min(lines.end - first),
                     steps: span.keys.len(),
-                    x: scratch
-                        .scores
-                        .as_ptr()
-                        .add(first * scratch.stride + span.position)
-                        .cast(),
-                    x_stride: 4 * scratch.stride,
+                    x: weights.as_ptr().add(first * stride + span.position).cast(),
+                    x_stride: 4 * stride,
                     panel: values.as_ptr().cast(),
-                    sums: scratch.out.as_mut_ptr().add(first * padded + p * width),
+                    sums: out.as_mut_ptr().add(first * padded + p * width),
                     sums_stride: padded,
                     accumulate: true,
                 });

@@ -116,16 +116,16 @@ impl fmt::Display for Isa {
 /// function that enables the level's instructions, and calls the one that `isa` stands for.
 /// `on_level!(isa, kernel<K: Bound>(…))` does so for a `kernel::<S, K>`.
 macro_rules! on_level {
-    ($isa:expr, $kernel:ident$(<$k:ident: $bound:path>)?($($arg:ident: $ty:ty),* $(,)?)) => {{
+    ($isa:expr, $kernel:ident$(<$k:ident: $bound:path>)?($($arg:ident: $ty:ty),* $(,)?) $(-> $out:ty)?) => {{
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma")]
-        unsafe fn avx2$(<$k: $bound>)?($($arg: $ty),*) {
+        unsafe fn avx2$(<$k: $bound>)?($($arg: $ty),*) $(-> $out)? {
             // SAFETY: the caller keeps the kernel's contract; AVX2 and FMA are enabled here.
             unsafe { $kernel::<$crate::simd::Avx2 $(, $k)?>($($arg),*) }
         }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-        unsafe fn avx512$(<$k: $bound>)?($($arg: $ty),*) {
+        unsafe fn avx512$(<$k: $bound>)?($($arg: $ty),*) $(-> $out)? {
             // SAFETY: the caller keeps the kernel's contract; AVX-512 is enabled here.
             unsafe { $kernel::<$crate::simd::Avx512 $(, $k)?>($($arg),*) }
         }

@@ -12,12 +12,14 @@ mod activations;
 mod attention;
 mod dot;
 mod format;
+mod gate;
 mod gemm;
 mod isa;
 mod kv_cache;
 mod matrix;
 mod memory;
 mod norm;
+mod outer;
 mod peak;
 mod rotary;
 mod simd;
@@ -25,13 +27,17 @@ mod threads;
 mod tile;
 
 pub use activations::{Activations, Rows, Staging};
-pub use attention::{Heads, QueryTile, Span, attention, queries_per_tile};
+pub use attention::{
+    Backward, Heads, QueryTile, Span, attention, attention_backward, queries_per_tile,
+};
 pub use format::Precision;
+pub use gate::{gate, gate_backward};
 pub use gemm::{Into, gemm};
 pub use isa::Isa;
 pub use kv_cache::KvCache;
 pub use matrix::PackedMatrix;
-pub use norm::rms_norm;
+pub use norm::{rms_norm, rms_norm_backward};
+pub use outer::{Matrix, outer};
 pub use peak::peak_operations;
 pub use rotary::rotate;
 pub use threads::Threads;

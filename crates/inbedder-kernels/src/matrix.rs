@@ -193,6 +193,11 @@ impl PackedMatrix {
         self
     }
 
+    /// The instruction set that it is packed for.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
     /// Width of a result row.
     pub fn width(&self) -> usize {
         self.width

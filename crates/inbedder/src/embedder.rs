@@ -1,19 +1,18 @@
 //! The library's front door: texts × questions in, embeddings and answers out.
 
+use crate::adapter::{AdapterChoice, AdapterDefaults};
 use crate::batch;
-use crate::model::{self, Config, Model};
+use crate::checkpoint;
+use crate::model::Model;
 use crate::prompt::{Prompt, Renderer, Truncate};
 use crate::readout::{Normalize, Readout};
 use crate::run::Run;
-use crate::source::{Cache, FetchProgress, ModelFiles, ModelRef};
+use crate::source::{FetchProgress, ModelFiles, NamedAdapter, Resolved, resolve};
 use crate::template::Template;
 use crate::tokenizer::Tokenizer;
-use crate::weights::Weights;
 use crate::{Error, Result};
 use inbedder_kernels::{Isa, Precision};
 use rayon::prelude::*;
-use std::path::Path;
-use std::sync::Arc;
 
 /// Longest prompt that any request may ask for, in tokens; sizes the rotary tables.
 pub const MAX_TOKENS: usize = 8192;
@@ -27,6 +26,8 @@ pub struct LoadOptions {
     pub precision: Option<Precision>,
     /// Worker threads; 0 means one per core.
     pub threads: usize,
+    /// The adapter that is added to the weights.
+    pub adapter: AdapterChoice,
 }
 
 /// What is asked of the texts.
@@ -147,6 +148,17 @@ pub struct ModelInfo {
     pub instruction_set: Isa,
     /// Worker threads.
     pub threads: usize,
+    /// The adapter in the weights, if any.
+    pub adapter: Option<AdapterInfo>,
+}
+
+/// What an adapter is, for metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdapterInfo {
+    /// Its folder, repository or built-in name.
+    pub name: String,
+    /// SHA-256 of its files, in hex; see [`crate::adapter::AdapterSource::sha256`].
+    pub sha256: String,
 }
 
 /// A loaded model with its tokenizer.
@@ -156,10 +168,12 @@ pub struct Embedder {
     pool: rayon::ThreadPool,
     files: ModelFiles,
     info: ModelInfo,
+    defaults: AdapterDefaults,
 }
 
 impl Embedder {
-    /// Loads a model: a folder, a `.gguf` file, `hf:owner/name[@revision]` or a built-in name.
+    /// Loads a model: a folder, a `.gguf` file, `hf:owner/name[@revision]` or a built-in name, with
+    /// the adapter that the options name or the built-in name brings.
     ///
     /// # Errors
     /// Whatever keeps the model from being fetched, read or understood.
@@ -168,17 +182,28 @@ impl Embedder {
         options: &LoadOptions,
         progress: &dyn FetchProgress,
     ) -> Result<Self> {
-        let files = reference
-            .parse::<ModelRef>()?
-            .resolve(&Cache::from_env()?, progress)?;
-        Self::from_files(reference, &files, options)
+        let Resolved { files, adapter } = resolve(reference, &options.adapter, progress)?;
+        Self::build(reference, &files, adapter, options)
     }
 
-    /// Loads a model from files.
+    /// Loads a model from files, with the adapter that the options name.
     ///
     /// # Errors
     /// As for [`Embedder::load`].
     pub fn from_files(name: &str, files: &ModelFiles, options: &LoadOptions) -> Result<Self> {
+        let adapter = match &options.adapter {
+            AdapterChoice::Reference(reference) => Some(NamedAdapter::find(reference, &())?),
+            AdapterChoice::OfModel | AdapterChoice::None => None,
+        };
+        Self::build(name, files, adapter, options)
+    }
+
+    fn build(
+        name: &str,
+        files: &ModelFiles,
+        adapter: Option<NamedAdapter>,
+        options: &LoadOptions,
+    ) -> Result<Self> {
         let isa = Isa::detect().map_err(Error::InstructionSet)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(options.threads)
@@ -188,7 +213,9 @@ impl Embedder {
         let precision = options
             .precision
             .unwrap_or_else(|| Precision::fastest_faithful(isa));
-        let (model, tokenizer) = pool.install(|| load(files, isa, precision))?;
+        let source = adapter.as_ref().map(|named| &named.source);
+        let (model, tokenizer, defaults) =
+            pool.install(|| checkpoint::load(files, isa, precision, source))?;
         if tokenizer.vocab_size() > model.spec.vocabulary {
             return Err(Error::WrongTokenizer {
                 tokens: tokenizer.vocab_size(),
@@ -203,6 +230,12 @@ impl Embedder {
             precision: model.precision,
             instruction_set: isa,
             threads: pool.current_num_threads(),
+            adapter: adapter
+                .map(|NamedAdapter { name, source }| {
+                    let sha256 = source.sha256()?;
+                    Ok(AdapterInfo { name, sha256 })
+                })
+                .transpose()?,
         };
         Ok(Self {
             model,
@@ -210,7 +243,26 @@ impl Embedder {
             pool,
             files: files.clone(),
             info,
+            defaults,
         })
+    }
+
+    /// What the adapter was trained to be used with; empty without an adapter.
+    pub fn defaults(&self) -> &AdapterDefaults {
+        &self.defaults
+    }
+
+    /// A request for these questions as the adapter was trained to be asked; without an adapter that
+    /// says so, [`Request::new`].
+    pub fn request(&self, questions: Vec<String>) -> Request {
+        let plain = Request::new(questions);
+        let defaults = self.defaults.clone();
+        Request {
+            template: defaults.template.unwrap_or(plain.template),
+            readout: defaults.readout.or(plain.readout),
+            layer: defaults.layer.or(plain.layer),
+            ..plain
+        }
     }
 
     /// What the model is.
@@ -399,62 +451,6 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
     } else {
         0.0
     }
-}
-
-/// Reads and packs a checkpoint.
-pub(crate) fn load(
-    files: &ModelFiles,
-    isa: Isa,
-    precision: Precision,
-) -> Result<(Model, Tokenizer)> {
-    match files {
-        ModelFiles::Folder {
-            config,
-            tokenizer,
-            weights,
-        } => load_folder(config, tokenizer, weights, isa, precision),
-        ModelFiles::Gguf(path) => load_gguf(path, isa, precision),
-    }
-}
-
-fn load_folder(
-    config: &Path,
-    tokenizer: &Path,
-    weights: &[std::path::PathBuf],
-    isa: Isa,
-    precision: Precision,
-) -> Result<(Model, Tokenizer)> {
-    let config = Config::open(config)?;
-    let (spec, names) = config.family()?.spec_from_config(&config)?;
-    let weights = Arc::new(Weights::open_safetensors(weights)?);
-    let tokenizer = Tokenizer::from_file(tokenizer)?;
-    Ok((
-        Model::load(
-            spec,
-            &names,
-            &weights,
-            isa,
-            precision,
-            MAX_TOKENS + MAX_ANSWER_TOKENS,
-        )?,
-        tokenizer,
-    ))
-}
-
-fn load_gguf(path: &Path, isa: Isa, precision: Precision) -> Result<(Model, Tokenizer)> {
-    let (weights, metadata) = Weights::open_gguf(path)?;
-    let family = model::family(metadata.str("general.architecture")?, path)?;
-    let (spec, names) = family.spec_from_gguf(&metadata, &weights)?;
-    let tokenizer = Tokenizer::from_gguf(&metadata)?;
-    let model = Model::load(
-        spec,
-        &names,
-        &Arc::new(weights),
-        isa,
-        precision,
-        MAX_TOKENS + MAX_ANSWER_TOKENS,
-    )?;
-    Ok((model, tokenizer))
 }
 
 mod head;

@@ -223,6 +223,72 @@ pub enum Error {
     #[error("interrupted")]
     Interrupted,
 
+    // Adapters.
+    /// A word that names no adapter.
+    #[error(
+        "no adapter {name:?}: give a folder with adapter_config.json and adapter_model.safetensors, \
+         hf:owner/name[@revision]{}, or none",
+        built_in(known)
+    )]
+    UnknownAdapter {
+        /// The word.
+        name: String,
+        /// Built-in names; may be empty.
+        known: String,
+    },
+    /// An adapter's folder that lacks a file.
+    #[error(
+        "{path}: no such file; an adapter's folder holds adapter_config.json and \
+         adapter_model.safetensors",
+        path = path.display()
+    )]
+    AdapterFile {
+        /// The file that is not there.
+        path: PathBuf,
+    },
+    /// An adapter of another model, or one that lacks parts or has too many.
+    #[error("{path}: the adapter does not fit the model ({model}):{}", listed(differences), path = path.display())]
+    AdapterMismatch {
+        /// The adapter.
+        path: PathBuf,
+        /// What the model is.
+        model: String,
+        /// Layer or tensor and what is wrong with it, each.
+        differences: Vec<String>,
+    },
+    /// An adapter that says itself that it is of another model.
+    #[error(
+        "{path}: the adapter was trained on {base} (weights with SHA-256 {}), these weights have {found}",
+        expected.join(" or "),
+        path = path.display()
+    )]
+    AdapterBase {
+        /// The adapter.
+        path: PathBuf,
+        /// The model that it is for.
+        base: String,
+        /// Hashes of that model's weights.
+        expected: Vec<String>,
+        /// The hash of the weights that it was to be put on.
+        found: String,
+    },
+    /// An adapter in memory that cannot be stored.
+    #[error("the adapter's {module}: {problem}")]
+    AdapterModule {
+        /// The tensor.
+        module: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A model that cannot be written there, or in that format.
+    #[error("{path}: {problem}", path = path.display())]
+    ExportTarget {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+
     // Weights and tokenizers.
     /// A weight file whose header or sizes do not hold together.
     #[error("{path}: not a readable {format} file: {problem}. It is damaged, incomplete or of another kind; fetch or export it again", path = path.display())]
@@ -314,3 +380,22 @@ pub enum Error {
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Built-in names as the part of a sentence.
+fn built_in(known: &str) -> String {
+    if known.is_empty() {
+        return String::new();
+    }
+    format!(", a built-in name ({known})")
+}
+
+/// The first differences, a line each.
+fn listed(differences: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let lines = differences.iter().take(SHOWN);
+    let mut text: String = lines.map(|line| format!("\n  {line}")).collect();
+    if differences.len() > SHOWN {
+        text.push_str(&format!("\n  and {} more", differences.len() - SHOWN));
+    }
+    text
+}

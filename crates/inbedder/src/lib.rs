@@ -14,9 +14,12 @@
 
 #![deny(unsafe_code)]
 
+pub mod adapter;
 mod batch;
+pub mod checkpoint;
 mod embedder;
 mod error;
+pub mod export;
 mod generate;
 pub mod model;
 mod names;
@@ -25,17 +28,18 @@ mod prompt;
 mod readout;
 mod run;
 pub mod source;
+pub mod stop_words;
 mod template;
 pub mod tokenizer;
 pub mod weights;
 
 pub use embedder::{
-    Embedder, LikelyToken, LoadOptions, MAX_ANSWER_TOKENS, MAX_TOKENS, ModelInfo, Output, Progress,
-    Request, Stats, cosine,
+    AdapterInfo, Embedder, LikelyToken, LoadOptions, MAX_ANSWER_TOKENS, MAX_TOKENS, ModelInfo,
+    Output, Progress, Request, Stats, cosine,
 };
 pub use error::{Error, Result};
 pub use inbedder_kernels::{Isa, Precision};
-pub use model::{ModelSpec, Rotary, RotaryScaling};
-pub use prompt::Truncate;
+pub use model::{LinearModule, ModelSpec, Rotary, RotaryScaling};
+pub use prompt::{Prompt, Renderer, Truncate};
 pub use readout::{Normalize, Readout};
 pub use template::Template;

@@ -36,20 +36,24 @@ const LONGEST_TOKEN: usize = 512;
 
 /// A rendered prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Prompt {
-    pub(crate) ids: Vec<u32>,
+pub struct Prompt {
+    /// Token ids, special tokens included.
+    pub ids: Vec<u32>,
     /// Something was cut.
-    pub(crate) truncated: bool,
+    pub truncated: bool,
 }
 
 /// Renders prompts for one model.
 #[derive(Clone, Copy)]
-pub(crate) struct Renderer<'a> {
-    pub(crate) tokenizer: &'a Tokenizer,
-    pub(crate) template: &'a Template,
-    pub(crate) truncate: Truncate,
+pub struct Renderer<'a> {
+    /// The model's.
+    pub tokenizer: &'a Tokenizer,
+    /// Where text and question stand.
+    pub template: &'a Template,
+    /// What is cut from a prompt over the budget.
+    pub truncate: Truncate,
     /// Longest prompt in tokens, special tokens included.
-    pub(crate) max_tokens: usize,
+    pub max_tokens: usize,
 }
 
 /// Token ids, and for each whether it holds nothing but the user's text.
@@ -60,9 +64,11 @@ struct Tokens {
 }
 
 impl Renderer<'_> {
+    /// Renders one prompt.
+    ///
     /// # Errors
     /// [`Error::QuestionTooLong`] if what must stay is over the budget.
-    pub(crate) fn render(&self, text: &str, question: &str) -> Result<Prompt> {
+    pub fn render(&self, text: &str, question: &str) -> Result<Prompt> {
         let (text, cut) = self.bounded(text);
         let mut tokens = Tokens::default();
         let (prefix, suffix) = (self.tokenizer.prefix(), self.tokenizer.suffix());

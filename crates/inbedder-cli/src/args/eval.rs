@@ -52,7 +52,8 @@ pub(crate) struct EvalArgs {
     /// Rewordings per instruction of --check
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) check_paraphrases: usize,
-    /// A second system: empty (no instruction), a readout (avg_ppt, fst_gen@20), or a model (repeatable)
+    /// A second system: empty (no instruction), base (the model without its adapter), a readout (avg_ppt,
+    /// fst_gen@20), or a model (repeatable)
     #[arg(long = "baseline", value_name = "NAME")]
     pub(crate) baselines: Vec<String>,
     /// Vectors made elsewhere as a further system (repeatable)

@@ -14,7 +14,7 @@ pub(crate) fn run(args: &AskArgs) -> Result<()> {
     request.readout = None;
     request.answer_tokens = Some(args.run.max_new_tokens);
     let input = Input::open(&args.input, None, None)?;
-    let embedder = load(&args.run, &request)?;
+    let embedder = load(&args.run, &mut request)?;
     let terminal = std::io::stdout().is_terminal();
     let format = args.format.unwrap_or(if terminal {
         AnswerFormat::Table

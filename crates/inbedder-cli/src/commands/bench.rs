@@ -33,7 +33,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         None => built_in_texts(args.limit.unwrap_or(TEXTS)),
     };
     let start = Instant::now();
-    let embedder = load(&args.run, &request)?;
+    let embedder = load(&args.run, &mut request)?;
     let loaded = start.elapsed().as_secs_f64();
     let rounds = rounds(&embedder, &texts, &request, args.rounds)?;
     let report = Report::new(&embedder, rounds, request.questions.len(), loaded)?;

@@ -24,7 +24,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
         clusters: args.clusters,
         seed: args.seed,
     };
-    let embedder = load(&args.run, &request)?;
+    let embedder = load(&args.run, &mut request)?;
     let mut reports = Vec::new();
     for question in &request.questions {
         let paraphrases = match &given {

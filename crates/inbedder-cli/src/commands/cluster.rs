@@ -31,10 +31,15 @@ pub(crate) fn run(args: &ClusterArgs) -> Result<()> {
     let text_field = &args.input.text_field;
     let given = given.map(|path| Embeddings::read(path, text_field).map(|read| (path, read)));
     let mut given = given.transpose()?;
-    let request = request(args, given.as_mut().map(|(path, read)| (*path, read)))?;
+    let mut request = request(args, given.as_mut().map(|(path, read)| (*path, read)))?;
     let input = Input::open(&args.input, None, None)?;
-    let embedder = load(&args.run, &request)?;
+    let embedder = load(&args.run, &mut request)?;
     let mut metadata = Metadata::new(&embedder, &request)?;
+    // What cannot be told to be raw is left as it is.
+    let raw = given.as_ref().is_none_or(|(_, read)| {
+        let pairs = read.metadata.as_ref();
+        pairs.is_some_and(|pairs| !pairs.contains_key("center_means"))
+    });
     let mut corpus = match given {
         Some((path, read)) => {
             checked(args, path, &read, &metadata)?;
@@ -42,7 +47,11 @@ pub(crate) fn run(args: &ClusterArgs) -> Result<()> {
         }
         None => Corpus::embed(&input, &embedder, &request, args.run.quiet)?,
     };
-    if let Some(centering) = centering(args, &corpus, &metadata)? {
+    let own = args
+        .center
+        .own_mean(embedder.defaults(), corpus.texts().count());
+    let own = own && (raw || args.center.center);
+    if let Some(centering) = centering(args, own, &corpus, &metadata)? {
         centering.apply(&mut corpus.vectors, request.normalize)?;
         metadata.center_means = Some(centering.means().to_vec());
     }
@@ -138,13 +147,14 @@ fn checked(args: &ClusterArgs, path: &Path, read: &Embeddings, metadata: &Metada
 
 fn centering(
     args: &ClusterArgs,
+    own: bool,
     corpus: &Corpus,
     metadata: &Metadata,
 ) -> Result<Option<Centering>> {
     if let Some(path) = &args.center.center_from {
         return embeddings::centering(path, metadata).map(Some);
     }
-    if !args.center.center {
+    if !own {
         return Ok(None);
     }
     let mut means = inbedder_cluster::Means::new(corpus.questions, corpus.dim);

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
     }
     let mut request = args.run.request(asked);
     request.answer_tokens = Some(args.run.max_new_tokens);
-    let embedder = load(&args.run, &request)?;
+    let embedder = load(&args.run, &mut request)?;
     let output = embedder.run(
         &texts,
         &request,

@@ -31,7 +31,11 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<()> {
         OnError::Skip => Some(Rejects::new(&args.output)?),
     };
     let input = Input::open(&args.input, rejects, args.shard)?;
-    let embedder = load(&args.run, &request)?;
+    let embedder = load(&args.run, &mut request)?;
+    let center = args.center.own_mean(embedder.defaults(), input.rows) && args.shard.is_none();
+    if center && !args.center.center {
+        tracing::info!("centred, as the adapter says; --no-center leaves the mean in");
+    }
     let mut metadata = Metadata::new(&embedder, &request)?;
     metadata.shard = args.shard.map(|shard| shard.to_string());
     let mut job = json!(metadata);
@@ -40,7 +44,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<()> {
     // The parts are the model's own vectors: centred or not, the job is the same.
     let parts = if args.resume {
         Some(Parts::open(&args.output, &job, args.force)?)
-    } else if args.center.center {
+    } else if center {
         Some(Parts::temporary(&args.output)?)
     } else {
         None
@@ -51,6 +55,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<()> {
         embedder: &embedder,
         request: &request,
         parts: parts.as_ref(),
+        center,
     };
     let done = job.run(target, metadata);
     if let (Err(Error::Interrupted), true) = (&done, args.resume) {
@@ -71,6 +76,8 @@ struct Job<'a> {
     embedder: &'a Embedder,
     request: &'a Request,
     parts: Option<&'a Parts>,
+    /// The texts' own mean is taken off.
+    center: bool,
 }
 
 impl Job<'_> {
@@ -78,7 +85,7 @@ impl Job<'_> {
         let format = target.format;
         let centering = match (&self.args.center.center_from, self.parts) {
             (Some(path), _) => Some(embeddings::centering(path, &metadata)?),
-            (None, Some(parts)) if self.args.center.center => {
+            (None, Some(parts)) if self.center => {
                 let mut means = Means::new(self.request.questions.len(), metadata.dim);
                 self.each(Some(parts), |_, output| Ok(means.add(&output.embeddings)?))?;
                 Some(means.finish()?)
@@ -98,7 +105,7 @@ impl Job<'_> {
         };
         match self.parts {
             // The first pass has made all parts.
-            Some(parts) if self.args.center.center => {
+            Some(parts) if self.center => {
                 each_part(self.input, self.request, parts, write)?;
             }
             parts => self.each(parts, |window, output| write(window, output.clone()))?,

@@ -4,8 +4,8 @@ use super::load;
 use crate::args::EvalArgs;
 use crate::error::{Error, Result};
 use crate::progress::Bar;
-use inbedder::Progress;
 use inbedder::source::Cache;
+use inbedder::{Embedder, Progress, Readout, Request};
 use inbedder_eval::{
     Baseline, CheckSettings, Evaluation, FileSource, Manifest, ModelSource, Reading, Results,
     Settings, Source, System, Watch, export_prompts, report, systems,
@@ -77,36 +77,25 @@ type Sources = (Vec<Box<dyn Source>>, Vec<System>);
 /// The model, baselines that are models, and folders of vectors, with their systems.
 fn sources(args: &EvalArgs, baselines: &[Baseline]) -> Result<Sources> {
     let cache = cache(args)?;
-    let request = args.run.request(vec![String::new()]);
-    let embedder = load(&args.run, &request)?;
-    let main = (
-        args.run.readout,
-        args.run.layer.unwrap_or(embedder.info().layers),
-    );
+    let mut request = args.run.request(vec![String::new()]);
+    let embedder = load(&args.run, &mut request)?;
+    let main = read_at(&embedder, &request);
     let (readouts, mut systems) = systems(&args.run.model, main, baselines);
-    let reading = |readouts| Reading {
-        request: request.clone(),
-        adapter: args
-            .run
-            .adapter
-            .as_ref()
-            .map(|path| path.display().to_string()),
-        readouts,
-    };
-    let main = ModelSource::new(embedder, reading(readouts), &cache)?;
+    let main = ModelSource::new(embedder, Reading { request, readouts }, &cache)?;
     let mut sources: Vec<Box<dyn Source>> = vec![Box::new(main)];
     for baseline in baselines {
-        if let Baseline::Model(model) = baseline {
-            let mut run = args.run.clone();
-            (run.model, run.layer) = (model.clone(), None);
-            let embedder = load(&run, &run.request(vec![String::new()]))?;
-            let readouts = vec![(run.readout, embedder.info().layers)];
-            sources.push(Box::new(ModelSource::new(
-                embedder,
-                reading(readouts),
-                &cache,
-            )?));
+        let mut run = args.run.clone();
+        run.layer = None;
+        match baseline {
+            Baseline::Model(model) => (run.model, run.adapter) = (model.clone(), None),
+            Baseline::Base => run.adapter = Some("none".to_string()),
+            Baseline::Empty | Baseline::Readout(..) => continue,
         }
+        let mut request = run.request(vec![String::new()]);
+        let embedder = load(&run, &mut request)?;
+        let readouts = vec![read_at(&embedder, &request)];
+        let reading = Reading { request, readouts };
+        sources.push(Box::new(ModelSource::new(embedder, reading, &cache)?));
     }
     for folder in &args.vectors {
         let source = FileSource::open(folder)?;
@@ -119,6 +108,12 @@ fn sources(args: &EvalArgs, baselines: &[Baseline]) -> Result<Sources> {
         sources.push(Box::new(source));
     }
     Ok((sources, systems))
+}
+
+/// The readout and the layer of a request.
+fn read_at(embedder: &Embedder, request: &Request) -> (Readout, usize) {
+    let readout = request.readout.unwrap_or_default();
+    (readout, request.layer.unwrap_or(embedder.info().layers))
 }
 
 fn cache(args: &EvalArgs) -> Result<PathBuf> {

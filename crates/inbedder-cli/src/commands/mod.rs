@@ -10,12 +10,14 @@ pub(crate) mod embed;
 pub(crate) mod eval;
 pub(crate) mod merge;
 pub(crate) mod models;
+pub(crate) mod train;
 
 use crate::args::RunArgs;
 use crate::error::{Error, Result};
 use crate::input::{Input, Window};
 use crate::parts::Parts;
 use crate::progress::{Bar, FetchBar, catch_interrupts};
+use inbedder::adapter::AdapterChoice;
 use inbedder::{Embedder, LoadOptions, Output, Request, Stats};
 use std::path::Path;
 use std::time::Instant;
@@ -65,18 +67,17 @@ fn some_questions(args: &RunArgs) -> Result<Vec<String>> {
     Ok(questions)
 }
 
-/// Loads the model and checks the request against it.
-fn load(args: &RunArgs, request: &Request) -> Result<Embedder> {
-    if args.adapter.is_some() {
-        return Err(Error::Usage("--adapter is not available yet".to_string()));
-    }
+/// Loads the model with its adapter, completes the request by the adapter's defaults and checks it.
+fn load(args: &RunArgs, request: &mut Request) -> Result<Embedder> {
     catch_interrupts();
     let start = Instant::now();
     let options = LoadOptions {
         precision: args.precision.0,
         threads: args.threads,
+        adapter: adapter(args.adapter.as_deref()),
     };
     let embedder = Embedder::load(&args.model, &options, &FetchBar::new())?;
+    args.settle(request, embedder.defaults());
     embedder.check(request)?;
     let info = embedder.info();
     tracing::debug!(
@@ -90,7 +91,15 @@ fn load(args: &RunArgs, request: &Request) -> Result<Embedder> {
         info.threads,
         start.elapsed().as_secs_f64(),
     );
+    if let Some(adapter) = &info.adapter {
+        tracing::debug!("with the adapter {} ({})", adapter.name, adapter.sha256);
+    }
     Ok(embedder)
+}
+
+/// What `--adapter` says.
+fn adapter(named: Option<&str>) -> AdapterChoice {
+    named.map_or(AdapterChoice::OfModel, AdapterChoice::from)
 }
 
 /// Runs an input window by window; windows that are among the finished parts are not run again.

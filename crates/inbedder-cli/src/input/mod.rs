@@ -6,10 +6,10 @@
 //! temporary file for that.
 
 mod columns;
-mod compression;
 mod parquet;
 mod records;
 mod rejects;
+mod spool;
 
 use crate::args::{InputArgs, InputFormat, Shard};
 use crate::error::{Error, Result};
@@ -135,7 +135,7 @@ impl Source {
     fn open(args: &InputArgs, rejects: Option<Rejects>, shard: Option<Shard>) -> Result<Self> {
         let name = args.input.clone();
         let (path, spool) = if name == Path::new("-") {
-            let spool = compression::spool()?;
+            let spool = spool::spool()?;
             (spool.path().to_path_buf(), Some(spool))
         } else {
             (name.clone(), None)
@@ -153,7 +153,7 @@ impl Source {
         }
         let format = match args.input_format {
             Some(format) => format,
-            None if spool.is_some() => compression::guess(&path, &name)?,
+            None if spool.is_some() => spool::guess(&path, &name)?,
             None => by_extension(&name)?,
         };
         Ok(Self {

@@ -1,13 +1,11 @@
 //! Rows of line-based formats: text, JSON lines, CSV and TSV.
 
-use super::{Source, compression, missing, output_name};
+use super::{Source, missing, output_name};
 use crate::args::InputFormat;
 use crate::error::{Error, Result};
+use inbedder_rows::{Lines, decompress};
 use serde_json::{Map, Value};
-use std::io::{BufRead, Read};
-
-/// Longer lines are taken for damage.
-const LONGEST_LINE: u64 = 64 << 20;
+use std::io::BufRead;
 
 /// One row.
 pub(super) struct Record {
@@ -20,7 +18,7 @@ pub(super) type Records<'a> = Box<dyn Iterator<Item = Result<Record>> + 'a>;
 
 /// The rows of a source, of all its shards, up to its limit.
 pub(super) fn read(source: &Source) -> Result<Records<'_>> {
-    let reader = compression::reader(source)?;
+    let reader = decompress(source.file()?, &source.name).map_err(|error| failed(&error))?;
     let records: Records<'_> = match source.format {
         InputFormat::Csv => csv(source, reader, b',')?,
         InputFormat::Tsv => csv(source, reader, b'\t')?,
@@ -48,58 +46,19 @@ pub(super) fn read(source: &Source) -> Result<Records<'_>> {
 /// Lines with their numbers; blank ones are passed over.
 fn lines(
     source: &Source,
-    mut reader: Box<dyn BufRead>,
+    reader: Box<dyn BufRead>,
 ) -> impl Iterator<Item = Result<(u64, String)>> + '_ {
-    let mut number = 0;
-    let mut ended = false;
-    std::iter::from_fn(move || {
-        while !ended {
-            number += 1;
-            match line(source, &mut reader, number) {
-                Ok(Some(line)) if line.trim().is_empty() => {}
-                Ok(Some(line)) => return Some(Ok((number, line))),
-                Ok(None) => ended = true,
-                Err(error) => {
-                    ended = !matches!(error, Error::Row { .. });
-                    return Some(Err(error));
-                }
-            }
-        }
-        None
-    })
+    let lines = Lines::new(reader, &source.name);
+    lines.map(|line| line.map_err(|error| failed(&error)))
 }
 
-fn line(source: &Source, reader: &mut dyn BufRead, number: u64) -> Result<Option<String>> {
-    let failed = |problem: String| Error::input(&source.name, number, problem);
-    let mut bytes = Vec::new();
-    let read = reader.take(LONGEST_LINE + 1).read_until(b'\n', &mut bytes);
-    read.map_err(|cause| {
-        failed(format!(
-            "cannot be read on: {cause}; the file is cut off or damaged"
-        ))
-    })?;
-    if bytes.is_empty() {
-        return Ok(None);
-    }
-    if bytes.len() as u64 > LONGEST_LINE {
-        return Err(failed(format!("is longer than {} MiB", LONGEST_LINE >> 20)));
-    }
-    while bytes
-        .last()
-        .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
-    {
-        bytes.pop();
-    }
-    let line = String::from_utf8(bytes).map_err(|cause| {
-        let byte = cause.utf8_error().valid_up_to() + 1;
-        Error::row(&source.name, number, format!("is not UTF-8 (byte {byte})"))
-    })?;
-    let unmarked = if number == 1 {
-        line.strip_prefix('\u{feff}').map(str::to_string)
+/// Lines that can be passed over are rows, everything else is the file.
+fn failed(error: &inbedder_rows::Error) -> Error {
+    if error.problem.is_of_one_line() {
+        Error::row(&error.path, error.line, error.problem.to_string())
     } else {
-        None
-    };
-    Ok(Some(unmarked.unwrap_or(line)))
+        Error::input(&error.path, error.line, &error.problem)
+    }
 }
 
 fn json(source: &Source, number: u64, line: &str) -> Result<Record> {

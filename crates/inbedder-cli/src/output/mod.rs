@@ -38,6 +38,8 @@ pub(crate) struct Metadata {
     pub(crate) model: String,
     pub(crate) sha256: String,
     pub(crate) adapter: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) adapter_sha256: Option<String>,
     pub(crate) template: String,
     pub(crate) truncate: String,
     pub(crate) max_tokens: usize,
@@ -62,7 +64,8 @@ impl Metadata {
         Ok(Self {
             model: info.name.clone(),
             sha256: embedder.sha256()?,
-            adapter: None,
+            adapter: info.adapter.as_ref().map(|adapter| adapter.name.clone()),
+            adapter_sha256: info.adapter.as_ref().map(|adapter| adapter.sha256.clone()),
             template: request.template.pattern().to_string(),
             truncate: request.truncate.to_string(),
             max_tokens: request.max_tokens,

@@ -13,13 +13,16 @@ use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowWriter};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes that a row group gathers before it is written.
-const ROW_GROUP: usize = 32 << 20;
+/// Bytes of memory that a row group may take before it is written.
+const ROW_GROUP: usize = 4 << 20;
+
+/// The column of a vector's numbers.
+const NUMBERS: &str = "embedding.list.element";
 
 pub(super) struct ParquetWriter {
     target: Unfinished,
@@ -79,8 +82,10 @@ pub(super) fn begin(
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_key_value_metadata(Some(pairs.collect()))
-        // Vectors do not repeat: a dictionary of them only costs.
-        .set_column_dictionary_enabled("embedding.list.element".into(), false)
+        // Vectors do not repeat, and nobody looks for one by its least number: a dictionary and
+        // statistics of them only cost.
+        .set_column_dictionary_enabled(NUMBERS.into(), false)
+        .set_column_statistics_enabled(NUMBERS.into(), EnabledStatistics::None)
         .build();
     let file = target.file.as_file().try_clone();
     let file = file.map_err(|cause| Error::write(&target.path, cause))?;
@@ -94,7 +99,7 @@ pub(super) fn write(
     batch: &RecordBatch,
 ) -> Result<(), ParquetError> {
     writer.write(batch)?;
-    if writer.in_progress_size() > ROW_GROUP {
+    if writer.memory_size() > ROW_GROUP {
         writer.flush()?;
     }
     Ok(())

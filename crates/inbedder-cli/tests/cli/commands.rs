@@ -119,7 +119,7 @@ fn numbers_and_names_out_of_range_are_refused() {
         (&["--precision", "f8"], &["f8", "bf16"]),
         (&["--truncate", "right"], &["right", "text, left"]),
         (&["--template", "{input}"], &["{instruction}"]),
-        (&["--adapter", "x"], &["--adapter", "not available"]),
+        (&["--adapter", "x"], &["no adapter", "x", "none"]),
     ] {
         dir.embed("in.txt", "out.npy", more).fails(2, parts);
     }

@@ -391,3 +391,33 @@ fn a_question_is_checked_without_labels() {
     dir.run(&["check", "data/corpus.jsonl"])
         .fails(2, &["no question"]);
 }
+
+#[test]
+fn an_adapter_has_vectors_of_its_own_and_its_base_beside_it() {
+    let dir = dir();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/adapter/plain");
+    let golden = golden.display().to_string();
+    let quick = [
+        "--no-robustness",
+        "--tasks",
+        "messages.*",
+        "--baseline",
+        "base",
+    ];
+    eval(&dir, &quick).ok();
+    let scores = |results: &Value| results["tasks"][0]["scores"].clone();
+    let without = scores(&results(&dir));
+    assert_eq!(
+        without[0]["raw"], without[1]["raw"],
+        "the model is its own base"
+    );
+    eval(&dir, &[&quick[..], &["--adapter", &golden]].concat()).ok();
+    let adapted = results(&dir);
+    let with = scores(&adapted);
+    assert_eq!(with[1]["raw"], without[0]["raw"]);
+    assert_ne!(with[0]["raw"], with[1]["raw"]);
+    let text = adapted["systems"].to_string();
+    assert!(text.contains(&golden) && text.contains("avg_ppt"), "{text}");
+    let caches = std::fs::read_dir(dir.path("cache")).unwrap().count();
+    assert_eq!(caches, 2);
+}

@@ -100,15 +100,30 @@ fn parts_of_another_job_or_input_are_refused() {
 
 #[test]
 fn a_damaged_part_is_made_again() {
+    // Cut off, and with one bit that fell over: in an answer, in a vector.
+    let damages: [fn(&mut Vec<u8>); 3] = [
+        |bytes| bytes.truncate(bytes.len() / 2),
+        |bytes| {
+            let answers = b"\\\",\\\"";
+            let at = bytes.windows(answers.len()).position(|w| w == answers);
+            let at = at.unwrap() - 1;
+            bytes[at] ^= 1;
+        },
+        |bytes| *bytes.last_mut().unwrap() ^= 1,
+    ];
     let dir = dir(70);
-    interrupted(&dir);
-    let part = dir.path("out.jsonl.parts/00000000.safetensors");
-    let bytes = std::fs::read(&part).unwrap();
-    std::fs::write(&part, &bytes[..bytes.len() / 2]).unwrap();
-    dir.run(&job("out.jsonl", &["--resume"])).ok();
     dir.run(&job("whole.jsonl", &[])).ok();
-    let read = |name: &str| std::fs::read(dir.path(name)).unwrap();
-    assert!(read("out.jsonl") == read("whole.jsonl"));
+    for damage in damages {
+        interrupted(&dir);
+        let part = dir.path("out.jsonl.parts/00000000.safetensors");
+        let mut bytes = std::fs::read(&part).unwrap();
+        damage(&mut bytes);
+        std::fs::write(&part, bytes).unwrap();
+        dir.run(&job("out.jsonl", &["--resume"])).ok();
+        let read = |name: &str| std::fs::read(dir.path(name)).unwrap();
+        assert!(read("out.jsonl") == read("whole.jsonl"));
+        std::fs::remove_file(dir.path("out.jsonl")).unwrap();
+    }
 }
 
 /// Leaves a job with at least one finished part.
@@ -129,6 +144,53 @@ fn interrupted(dir: &Dir) {
         first.exists() && !dir.path("out.jsonl").exists(),
         "stopped in the middle"
     );
+}
+
+/// The most memory that a command had, in KiB, as the kernel counts it.
+#[cfg(target_os = "linux")]
+fn peak(mut command: std::process::Command) -> u64 {
+    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    // The mark only rises, but it is gone with the process.
+    while child.try_wait().unwrap().is_none() {
+        let status = std::fs::read_to_string(&status).unwrap_or_default();
+        let mark = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let mark = mark.and_then(|mark| mark.trim().trim_end_matches(" kB").parse().ok());
+        most = mark.unwrap_or(most);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(child.wait().unwrap().success());
+    most
+}
+
+/// One layer of the tiny model, so that most of the time is input, prompts and output.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_does_not_grow_with_the_input() {
+    const WORDS: [&str; 16] = [
+        "mat", "sat", "we", "on", "sea", "big", "red", "ran", "the", "cat", "dog", "hat", "in",
+        "is", "old", "sun",
+    ];
+    let dir = Dir::new();
+    let line = |i: usize| {
+        let i = i.wrapping_mul(2_654_435_761);
+        let word = |shift: usize| WORDS[i >> shift & 15];
+        let words = [8, 12, 16, 20, 24].map(word);
+        words.join(" ") + "\n"
+    };
+    dir.file("in.txt", (0..1_000_000).map(line).collect::<String>());
+    for (out, texts) in [("out.parquet", "1000000"), ("out.jsonl", "200000")] {
+        let of = |texts: &str| {
+            let args = ["embed", "in.txt", "--limit", texts, "-q", "?", "-o", out];
+            peak(dir.command(&[&args[..], &["--layer", "1", "--force"]].concat()))
+        };
+        let (few, many) = (of("10000"), of(texts));
+        assert!(
+            many * 10 <= few * 11,
+            "{out}: {many} KiB for {texts} lines, {few} KiB for ten thousand"
+        );
+    }
 }
 
 #[test]

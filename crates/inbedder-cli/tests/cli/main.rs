@@ -3,12 +3,14 @@
 //!
 //! `support`: running it; `inputs`: what is read and refused; `outputs`: what is written, and what is
 //! left when writing fails; `jobs`: jobs that are stopped, shared or have rows that cannot be read;
-//! `cluster` and `center`: clusters, and vectors without their mean; `evaluation`: eval and check;
+//! `adapters`: models with a LoRA adapter, and merging one; `train`: making one; `cluster` and `center`:
+//! clusters, and vectors without their mean; `evaluation`: eval and check;
 //! `commands`: the rest.
 
 // Helpers of tests are test code too, which `allow-unwrap-in-tests` does not see.
 #![allow(clippy::unwrap_used)]
 
+mod adapters;
 mod center;
 mod cluster;
 mod commands;
@@ -17,3 +19,4 @@ mod inputs;
 mod jobs;
 mod outputs;
 mod support;
+mod train;

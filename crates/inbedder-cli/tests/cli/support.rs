@@ -43,8 +43,9 @@ impl Dir {
         command.args(args).current_dir(self.0.path());
         if matches!(
             args.first(),
-            Some(&("embed" | "ask" | "compare" | "cluster" | "eval" | "check"))
+            Some(&("embed" | "ask" | "compare" | "cluster" | "eval" | "check" | "train"))
         ) && !args.contains(&"--model")
+            && args.get(1) != Some(&"plot")
         {
             command.arg("--model").arg(model());
         }

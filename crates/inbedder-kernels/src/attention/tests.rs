@@ -222,3 +222,88 @@ fn nan_in_a_query_stays_in_its_row() {
         assert!(out[5 * 32..5 * 32 + 16].iter().all(|v| v.is_nan()));
     }
 }
+
+/// Gradients by queries, keys and values, by the chain rule in plain loops.
+fn reference_backward(
+    heads: Heads,
+    (rows, keys, values, grads): (&[f32], &[f32], &[f32], &[f32]),
+    tiles: &[QueryTile],
+) -> [Vec<f32>; 3] {
+    let (width, kv_width, dim) = (heads.query * heads.dim, heads.kv * heads.dim, heads.dim);
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        let products = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b));
+        products.sum()
+    };
+    let scale = f64::from(heads.scale);
+    let mut by_row = rows.iter().map(|row| f64::from(*row)).collect::<Vec<_>>();
+    let mut by_key = vec![0.0f64; keys.len()];
+    let mut by_value = vec![0.0f64; keys.len()];
+    for tile in tiles {
+        for (query, row) in tile.rows.clone().enumerate() {
+            let seen = chain(tile, query);
+            for head in 0..heads.query {
+                let at = row * width + head * dim;
+                let (q, grad) = (&rows[at..at + dim], &grads[at..at + dim]);
+                let kv = |key: usize| key * kv_width + head / (heads.query / heads.kv) * dim;
+                let scores = seen
+                    .iter()
+                    .map(|key| scale * dot(q, &keys[kv(*key)..][..dim]));
+                let exps: Vec<f64> = scores.map(f64::exp).collect();
+                let total: f64 = exps.iter().sum();
+                let slopes: Vec<f64> = seen
+                    .iter()
+                    .map(|key| dot(grad, &values[kv(*key)..][..dim]))
+                    .collect();
+                let mean: f64 = exps.iter().zip(&slopes).map(|(e, s)| e / total * s).sum();
+                by_row[at..at + dim].fill(0.0);
+                for ((key, e), slope) in seen.iter().zip(&exps).zip(&slopes) {
+                    let p = e / total;
+                    let by_score = p * (slope - mean) * scale;
+                    for d in 0..dim {
+                        by_value[kv(*key) + d] += p * f64::from(grad[d]);
+                        by_row[at + d] += by_score * f64::from(keys[kv(*key) + d]);
+                        by_key[kv(*key) + d] += by_score * f64::from(q[d]);
+                    }
+                }
+            }
+        }
+    }
+    [by_row, by_key, by_value].map(|sums| sums.iter().map(|v| *v as f32).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn gradients_over_trees_equal_the_plain_loop(
+        prefix in 1usize..70, children in 0usize..5, child in 1usize..10, gap in 0usize..40,
+        kv in 1usize..3, group in 1usize..4, dim in 1usize..40,
+    ) {
+        let heads = Heads { query: kv * group, kv, dim, scale: 0.3 };
+        let (total, tiles) = tree(prefix, children, child, gap, queries_per_tile(heads));
+        let (width, kv_width) = (heads.query * dim, kv * dim);
+        let (rows, grads) = (noise(total * width, 1), noise(total * width, 4));
+        let (keys, values) = (noise(total * kv_width, 2), noise(total * kv_width, 3));
+        let expected = reference_backward(heads, (&rows, &keys, &values, &grads), &tiles);
+        for isa in Isa::available() {
+            let outputs = run(isa, heads, &rows, &tiles, &keys, &values);
+            let mut cache = KvCache::new(isa, 1, total, kv, dim);
+            let mut swapped = KvCache::new(isa, 1, total, kv, dim);
+            for (row, (k, v)) in keys.chunks(kv_width).zip(values.chunks(kv_width)).enumerate() {
+                cache.write(0, row, k, v);
+                swapped.write(0, row, v, k);
+            }
+            let pass = Backward {
+                heads, tiles: &tiles, cache: &cache, swapped: &swapped, layer: 0,
+                outputs: &outputs, grads: &grads,
+            };
+            for threads in [Threads::One, Threads::Pool] {
+                let mut by_row = rows.clone();
+                let (mut by_key, mut by_value) = (vec![0.0; keys.len()], vec![0.0; keys.len()]);
+                attention_backward(pass, &mut by_row, &mut by_key, &mut by_value, threads);
+                assert_close(isa.name(), &by_row, &expected[0], 5e-5);
+                assert_close(isa.name(), &by_key, &expected[1], 5e-5);
+                assert_close(isa.name(), &by_value, &expected[2], 5e-5);
+            }
+        }
+    }
+}

@@ -51,3 +51,44 @@ fn no_rows_are_no_work() {
         rms_norm(isa, &[], &[1.0; 4], 1e-5, &mut [], 4);
     }
 }
+
+#[test]
+fn gradients_equal_differences_of_the_plain_loop() {
+    for isa in Isa::available() {
+        for width in [1, 5, 16, 37] {
+            let (x, weight, grad) = (noise(2 * width, 1), noise(width, 2), noise(2 * width, 3));
+            let loss = |x: &[f32], weight: &[f32]| -> f64 {
+                let rows = x.chunks(width).zip(grad.chunks(width));
+                let row = |(x, grad): (&[f32], &[f32])| {
+                    let squares = x.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
+                    let scale = 1.0 / (squares / width as f64 + 1e-2).sqrt();
+                    let terms = x.iter().zip(weight).zip(grad);
+                    terms
+                        .map(|((x, w), g)| f64::from(*x) * scale * f64::from(*w) * f64::from(*g))
+                        .sum::<f64>()
+                };
+                rows.map(row).sum()
+            };
+            let slopes = |values: &[f32], loss: &dyn Fn(&[f32]) -> f64| -> Vec<f32> {
+                let slope = |i: usize| {
+                    let (mut up, mut down) = (values.to_vec(), values.to_vec());
+                    (up[i], down[i]) = (values[i] + 1e-3, values[i] - 1e-3);
+                    ((loss(&up) - loss(&down)) / f64::from(up[i] - down[i])) as f32
+                };
+                (0..values.len()).map(slope).collect()
+            };
+            let (mut dx, mut dweight) = (vec![1.0; 2 * width], vec![2.0; width]);
+            let inputs = (&x[..], &weight[..], 1e-2);
+            rms_norm_backward(isa, inputs, (&grad, width), &mut dx, Some(&mut dweight));
+            dx.iter_mut().for_each(|d| *d -= 1.0);
+            dweight.iter_mut().for_each(|d| *d -= 2.0);
+            assert_close(isa.name(), &dx, &slopes(&x, &|x| loss(x, &weight)), 2e-3);
+            assert_close(
+                isa.name(),
+                &dweight,
+                &slopes(&weight, &|w| loss(&x, w)),
+                2e-3,
+            );
+        }
+    }
+}

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use std::sync::OnceLock;
 
 fn files() -> ModelFiles {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/llama/gqa_tied");
+    let folder =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/llama/gqa_tied");
     ModelFiles::Folder {
         config: folder.join("config.json"),
         tokenizer: folder.join("tokenizer.json"),

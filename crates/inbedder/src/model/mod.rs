@@ -5,12 +5,16 @@
 
 mod forward;
 mod llama;
+mod modules;
 mod packed;
 mod rope;
 mod spec;
 
 pub(crate) use forward::{Forward, Tap};
-pub(crate) use packed::Model;
+pub use modules::LinearModule;
+pub(crate) use modules::{StoredTensor, stored_row};
+pub(crate) use packed::{Model, Target};
+pub use rope::RotaryTable;
 pub use spec::{ModelSpec, Rotary, RotaryScaling};
 
 use crate::weights::{Metadata, Weights};
@@ -46,10 +50,10 @@ pub(crate) struct TensorNames {
     up: &'static str,
     down: &'static str,
     /// Query and key rows of a head are stored pair by pair (i, i + half), as GGUF has them.
-    paired_rotary: bool,
+    pub(crate) paired_rotary: bool,
 }
 
-/// A parsed `config.json`.
+/// A parsed `config.json`, or another JSON file of settings.
 pub(crate) struct Config {
     path: std::path::PathBuf,
     fields: serde_json::Map<String, serde_json::Value>,
@@ -58,7 +62,12 @@ pub(crate) struct Config {
 impl Config {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
-        let fields = serde_json::from_slice(&bytes).map_err(|source| Error::Json {
+        Self::parse(path, &bytes)
+    }
+
+    /// The content of a file; `path` is for messages.
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let fields = serde_json::from_slice(bytes).map_err(|source| Error::Json {
             path: path.to_path_buf(),
             source,
         })?;
@@ -68,8 +77,16 @@ impl Config {
         })
     }
 
+    /// Every field, in the file's order.
+    pub(crate) fn fields(&self) -> &serde_json::Map<String, serde_json::Value> {
+        &self.fields
+    }
+
     /// A field, `None` when it is absent or null.
-    fn optional<T: serde::de::DeserializeOwned>(&self, field: &str) -> Result<Option<T>> {
+    pub(crate) fn optional<T: serde::de::DeserializeOwned>(
+        &self,
+        field: &str,
+    ) -> Result<Option<T>> {
         match self.fields.get(field) {
             None | Some(serde_json::Value::Null) => Ok(None),
             Some(value) => serde_json::from_value(value.clone())
@@ -78,12 +95,12 @@ impl Config {
         }
     }
 
-    fn required<T: serde::de::DeserializeOwned>(&self, field: &str) -> Result<T> {
+    pub(crate) fn required<T: serde::de::DeserializeOwned>(&self, field: &str) -> Result<T> {
         self.optional(field)?
             .ok_or_else(|| self.wrong(field, "missing".to_string()))
     }
 
-    fn wrong(&self, field: &str, problem: String) -> Error {
+    pub(crate) fn wrong(&self, field: &str, problem: String) -> Error {
         Error::Config {
             path: self.path.clone(),
             field: field.to_string(),

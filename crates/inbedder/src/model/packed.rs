@@ -3,7 +3,9 @@
 //! tokens need them.
 
 use super::rope::RotaryTable;
+use super::stored_row;
 use super::{ModelSpec, TensorNames};
+use crate::adapter::{Delta, LoraAdapter};
 use crate::weights::{Tensor, Weights};
 use crate::{Error, Result};
 use inbedder_kernels::{Isa, KvCache, PackedMatrix, Precision};
@@ -44,8 +46,19 @@ pub(crate) struct Model {
     head: OnceLock<PackedMatrix>,
 }
 
+/// What weights are packed for.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) isa: Isa,
+    pub(crate) precision: Precision,
+    /// Angles are made for so many positions.
+    pub(crate) positions: usize,
+    /// Added to the weights.
+    pub(crate) adapter: Option<&'a LoraAdapter>,
+}
+
 impl Model {
-    /// Packs a checkpoint. Angles are made for `positions` positions.
+    /// Packs a checkpoint.
     ///
     /// # Errors
     /// A tensor that is missing, has another shape than the configuration says, or cannot be read.
@@ -53,16 +66,21 @@ impl Model {
         spec: ModelSpec,
         names: &TensorNames,
         weights: &Arc<Weights>,
-        isa: Isa,
-        precision: Precision,
-        positions: usize,
+        target: Target<'_>,
     ) -> Result<Self> {
+        let Target {
+            isa,
+            precision,
+            positions,
+            adapter,
+        } = target;
         let loader = Loader {
             spec: &spec,
             names,
             weights,
             isa,
             precision,
+            adapter,
         };
         let rows = |name: &str| -> Result<Tensor> {
             let name = format!("{name}.weight");
@@ -118,7 +136,7 @@ impl Model {
 #[derive(Clone, Copy, PartialEq)]
 enum RowOrder {
     Plain,
-    /// Row `2i + j` of a head is the rotate-half row `j · half + i`.
+    /// As [`stored_row`] says.
     Paired,
 }
 
@@ -128,16 +146,19 @@ struct Loader<'a> {
     weights: &'a Weights,
     isa: Isa,
     precision: Precision,
+    adapter: Option<&'a LoraAdapter>,
 }
 
 /// Some rows of a packed matrix, by the tensor that holds them.
-struct Source {
+struct Source<'a> {
     tensor: String,
     rows: usize,
     order: RowOrder,
+    /// Added to the rows, in the order in which they are packed.
+    delta: Option<Delta<'a>>,
 }
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
     fn layer(&self, layer: usize) -> Result<Layer> {
         let ModelSpec {
             hidden,
@@ -153,43 +174,54 @@ impl Loader<'_> {
         } else {
             RowOrder::Plain
         };
-        let source = |name: &str, rows: usize, order: RowOrder| Source {
-            tensor: name.replace("{}", &layer.to_string()),
+        let plain_names = self.spec.hugging_face_names();
+        let numbered = |name: &str| name.replace("{}", &layer.to_string());
+        let source = |name: fn(&TensorNames) -> &str, rows: usize, order: RowOrder| Source {
+            tensor: numbered(name(self.names)),
             rows,
             order,
+            delta: self
+                .adapter
+                .and_then(|adapter| adapter.delta(&numbered(name(plain_names)))),
         };
         let n = self.names;
         let plain = RowOrder::Plain;
-        let norm =
-            |name: &str| self.vector(&name.replace("{}", &layer.to_string()), hidden, "weight");
+        let norm = |name: &str| self.vector(&numbered(name), hidden, "weight");
         Ok(Layer {
             attention_norm: norm(n.attention_norm)?,
-            query: self.pack(&[source(n.query, query, paired)], hidden, attention_bias)?,
+            query: self.pack(
+                &[source(|n| n.query, query, paired)],
+                hidden,
+                attention_bias,
+            )?,
             key_value: self.pack(
-                &[source(n.key, kv, paired), source(n.value, kv, plain)],
+                &[
+                    source(|n| n.key, kv, paired),
+                    source(|n| n.value, kv, plain),
+                ],
                 hidden,
                 attention_bias,
             )?,
             attention_out: self.pack(
-                &[source(n.attention_out, hidden, plain)],
+                &[source(|n| n.attention_out, hidden, plain)],
                 query,
                 attention_bias,
             )?,
             mlp_norm: norm(n.mlp_norm)?,
             gate_up: self.pack_gated(
                 &[
-                    source(n.gate, intermediate, plain),
-                    source(n.up, intermediate, plain),
+                    source(|n| n.gate, intermediate, plain),
+                    source(|n| n.up, intermediate, plain),
                 ],
                 hidden,
                 mlp_bias,
             )?,
-            down: self.pack(&[source(n.down, hidden, plain)], intermediate, mlp_bias)?,
+            down: self.pack(&[source(|n| n.down, hidden, plain)], intermediate, mlp_bias)?,
         })
     }
 
     /// Packs tensors one below the other.
-    fn pack(&self, sources: &[Source], inputs: usize, bias: bool) -> Result<PackedMatrix> {
+    fn pack(&self, sources: &[Source<'a>], inputs: usize, bias: bool) -> Result<PackedMatrix> {
         let rows = sources.iter().map(|source| source.rows).sum();
         let tensors = self.open(sources, inputs)?;
         let fill = |row: usize, out: &mut [f32]| self.read(sources, &tensors, row, out);
@@ -197,7 +229,12 @@ impl Loader<'_> {
         self.with_bias(matrix, sources, bias)
     }
 
-    fn pack_gated(&self, sources: &[Source; 2], inputs: usize, bias: bool) -> Result<PackedMatrix> {
+    fn pack_gated(
+        &self,
+        sources: &[Source<'a>; 2],
+        inputs: usize,
+        bias: bool,
+    ) -> Result<PackedMatrix> {
         let tensors = self.open(sources, inputs)?;
         let fill = |row: usize, out: &mut [f32]| self.read(sources, &tensors, row, out);
         let matrix =
@@ -208,7 +245,7 @@ impl Loader<'_> {
     fn with_bias(
         &self,
         matrix: PackedMatrix,
-        sources: &[Source],
+        sources: &[Source<'a>],
         bias: bool,
     ) -> Result<PackedMatrix> {
         if !bias {
@@ -217,17 +254,17 @@ impl Loader<'_> {
         let mut values = Vec::new();
         for source in sources {
             let stored = self.vector(&source.tensor, source.rows, "bias")?;
-            values.extend((0..source.rows).map(|row| stored[self.stored_row(source.order, row)]));
+            values.extend((0..source.rows).map(|row| stored[self.place(source.order, row)]));
         }
         Ok(matrix.with_bias(&values))
     }
 
     fn open(
         &self,
-        sources: &[Source],
+        sources: &[Source<'a>],
         inputs: usize,
     ) -> Result<Vec<crate::weights::TensorView<'_>>> {
-        let open = |source: &Source| {
+        let open = |source: &Source<'a>| {
             let name = format!("{}.weight", source.tensor);
             self.weights.expect_shape(&name, &[source.rows, inputs])?;
             self.weights.tensor(&name)
@@ -238,15 +275,19 @@ impl Loader<'_> {
     /// Reads packed row `row`: the sources' rows counted through.
     fn read(
         &self,
-        sources: &[Source],
+        sources: &[Source<'a>],
         tensors: &[crate::weights::TensorView<'_>],
         mut row: usize,
         out: &mut [f32],
     ) -> Result<()> {
         for (source, tensor) in sources.iter().zip(tensors) {
             if row < source.rows {
-                let stored = self.stored_row(source.order, row);
-                return tensor.read_rows(stored..stored + 1, out);
+                let stored = self.place(source.order, row);
+                tensor.read_rows(stored..stored + 1, out)?;
+                if let Some(delta) = source.delta {
+                    delta.add_row(row, out);
+                }
+                return Ok(());
             }
             row -= source.rows;
         }
@@ -254,13 +295,11 @@ impl Loader<'_> {
     }
 
     /// Where the file holds a row.
-    fn stored_row(&self, order: RowOrder, row: usize) -> usize {
+    fn place(&self, order: RowOrder, row: usize) -> usize {
         if order == RowOrder::Plain {
             return row;
         }
-        let dim = self.spec.heads.dim;
-        let (head, within) = (row / dim, row % dim);
-        head * dim + 2 * (within % (dim / 2)) + within / (dim / 2)
+        stored_row(self.spec.heads.dim, row)
     }
 
     fn vector(&self, name: &str, len: usize, part: &str) -> Result<Vec<f32>> {

@@ -3,14 +3,15 @@
 use super::ModelSpec;
 
 /// Tables of `positions` rows of `dim / 2` angles.
-pub(crate) struct RotaryTable {
+pub struct RotaryTable {
     half: usize,
     cos: Vec<f32>,
     sin: Vec<f32>,
 }
 
 impl RotaryTable {
-    pub(crate) fn new(spec: &ModelSpec, positions: usize) -> Self {
+    /// Angles of `positions` positions.
+    pub fn new(spec: &ModelSpec, positions: usize) -> Self {
         let frequencies = spec.rotary.frequencies(spec.heads.dim);
         let angles = || (0..positions).flat_map(|p| frequencies.iter().map(move |f| p as f32 * f));
         Self {
@@ -21,7 +22,7 @@ impl RotaryTable {
     }
 
     /// Cosines and sines of a position.
-    pub(crate) fn at(&self, position: usize) -> (&[f32], &[f32]) {
+    pub fn at(&self, position: usize) -> (&[f32], &[f32]) {
         let range = position * self.half..(position + 1) * self.half;
         (&self.cos[range.clone()], &self.sin[range])
     }

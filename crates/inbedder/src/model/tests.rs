@@ -58,13 +58,17 @@ fn assert_states(what: &str, got: &[f32], expected: &[f32], bound: f32) {
 }
 
 fn load(files: &ModelFiles, isa: Isa, precision: Precision) -> Model {
-    let (model, _) = crate::embedder::load(files, isa, precision).unwrap();
+    let (model, ..) = crate::checkpoint::load(files, isa, precision, None).unwrap();
     model
 }
 
 fn tiny(variant: &str, isa: Isa) -> Model {
+    load(&tiny_files(variant), isa, Precision::F32)
+}
+
+fn tiny_files(variant: &str) -> ModelFiles {
     let folder = golden("llama").join(variant);
-    let files = if variant.starts_with("gguf") {
+    if variant.starts_with("gguf") {
         ModelFiles::Gguf(folder.join("model.gguf"))
     } else {
         let mut weights: Vec<PathBuf> = std::fs::read_dir(&folder)
@@ -85,8 +89,7 @@ fn tiny(variant: &str, isa: Isa) -> Model {
             tokenizer: folder.join("tokenizer.json"),
             weights,
         }
-    };
-    load(&files, isa, Precision::F32)
+    }
 }
 
 /// All states `[layer][row][hidden]` of all rows of a plan.
@@ -256,4 +259,5 @@ fn asked_to_stop_it_stops() {
     ));
 }
 
+mod adapters;
 mod default_model;

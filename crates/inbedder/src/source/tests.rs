@@ -84,6 +84,7 @@ fn builtin(content: &[u8]) -> Builtin {
         file: "model/weights.gguf",
         bytes: content.len() as u64,
         sha256,
+        adapter: None,
     }
 }
 

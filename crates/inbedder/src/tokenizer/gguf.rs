@@ -26,6 +26,8 @@ use super::{Parts, sentencepiece, wrong};
 use crate::weights::Metadata;
 use crate::{Error, Result};
 
+/// Names of `tokenizer.ggml.pre` whose rules differ from each other.
+pub(super) const NAMED_RULES: [&str; 4] = ["smollm", "gpt-2", "llama-bpe", "qwen2"];
 /// Names of `tokenizer.ggml.pre` that are supported, for messages.
 const PRE: &str = "smollm, gpt-2, default, llama-bpe, qwen2";
 /// A longer token is no token of any model; it bounds the work of taking tokens apart.
@@ -35,15 +37,15 @@ const LLAMA_3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p
 const QWEN_2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// `tokenizer.ggml.token_type`.
-const NORMAL: i32 = 1;
+pub(super) const NORMAL: i32 = 1;
 const UNKNOWN: i32 = 2;
-const CONTROL: i32 = 3;
-const USER_DEFINED: i32 = 4;
+pub(super) const CONTROL: i32 = 3;
+pub(super) const USER_DEFINED: i32 = 4;
 
-const TOKENS: &str = "tokenizer.ggml.tokens";
-const TYPES: &str = "tokenizer.ggml.token_type";
+pub(super) const TOKENS: &str = "tokenizer.ggml.tokens";
+pub(super) const TYPES: &str = "tokenizer.ggml.token_type";
 const SCORES: &str = "tokenizer.ggml.scores";
-const MERGES: &str = "tokenizer.ggml.merges";
+pub(super) const MERGES: &str = "tokenizer.ggml.merges";
 
 pub(super) fn read(metadata: &Metadata) -> Result<Parts> {
     let vocabulary = Vocabulary::read(metadata)?;
@@ -207,39 +209,55 @@ fn byte_level(vocabulary: &Vocabulary<'_>) -> Result<(tokenizers::Tokenizer, boo
         .metadata
         .opt_str("tokenizer.ggml.pre")?
         .unwrap_or("default");
-    let split = |pattern: &str| -> Result<Sequence> {
-        let pattern = SplitPattern::Regex(pattern.to_owned());
-        let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false)
-            .map_err(|source| vocabulary.failed("tokenizer.ggml.pre", source))?;
-        Ok(Sequence::new(vec![
-            split.into(),
-            ByteLevel::new(false, true, false).into(),
-        ]))
+    let Some(rules) = rules(pre) else {
+        let problem = format!("`{pre}` is not supported; supported are {PRE}");
+        return Err(vocabulary.wrong("tokenizer.ggml.pre", problem));
     };
-    let gpt_2 = ByteLevel::new(false, true, true);
-    let rules = match pre {
-        "smollm" => Sequence::new(vec![Digits::new(true).into(), gpt_2.into()]),
-        "gpt-2" | "default" => Sequence::new(vec![gpt_2.into()]),
-        "llama-bpe" => split(LLAMA_3)?,
-        "qwen2" => split(QWEN_2)?,
-        other => {
-            let problem = format!("`{other}` is not supported; supported are {PRE}");
-            return Err(vocabulary.wrong("tokenizer.ggml.pre", problem));
-        }
-    };
+    let rules = rules.map_err(|source| vocabulary.failed("tokenizer.ggml.pre", source))?;
     let merges = vocabulary.merges(&vocabulary.metadata.strings(MERGES)?)?;
     let bpe = BPE::builder()
         .vocab_and_merges(byte_spelled(vocabulary), merges)
-        .ignore_merges(pre == "llama-bpe");
+        .ignore_merges(ignores_merges(pre));
     let mut inner = vocabulary.build(bpe, MERGES)?;
     inner.with_pre_tokenizer(Some(rules));
     inner.with_decoder(Some(ByteLevel::default()));
-    if pre == "qwen2" {
+    if needs_nfc(pre) {
         inner
             .with_normalizer(Some(NFC))
             .map_err(|source| vocabulary.failed("tokenizer.ggml.pre", source))?;
     }
     Ok((inner, pre == "llama-bpe"))
+}
+
+/// How a text is cut before merging, by the name of `tokenizer.ggml.pre`; `None` for other names.
+pub(super) fn rules(pre: &str) -> Option<tokenizers::Result<Sequence>> {
+    let split = |pattern: &str| {
+        let pattern = SplitPattern::Regex(pattern.to_owned());
+        let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false)?;
+        let bytes = ByteLevel::new(false, true, false);
+        Ok(Sequence::new(vec![split.into(), bytes.into()]))
+    };
+    let gpt_2 = ByteLevel::new(false, true, true);
+    match pre {
+        "smollm" => Some(Ok(Sequence::new(vec![
+            Digits::new(true).into(),
+            gpt_2.into(),
+        ]))),
+        "gpt-2" | "default" => Some(Ok(Sequence::new(vec![gpt_2.into()]))),
+        "llama-bpe" => Some(split(LLAMA_3)),
+        "qwen2" => Some(split(QWEN_2)),
+        _ => None,
+    }
+}
+
+/// A piece that is a token is not merged from characters.
+pub(super) fn ignores_merges(pre: &str) -> bool {
+    pre == "llama-bpe"
+}
+
+/// Texts are normalised to NFC first.
+pub(super) fn needs_nfc(pre: &str) -> bool {
+    pre == "qwen2"
 }
 
 /// Token ids by token. Normal tokens are spelled in the 256 characters that stand for bytes; some

@@ -5,6 +5,7 @@
 //! [`Tokenizer::prefix`] and [`Tokenizer::suffix`] name them, and who builds a prompt places them.
 //! Truncation and padding belong to the prompt too, so settings for them are dropped.
 
+mod export;
 mod gguf;
 mod json;
 #[cfg(test)]

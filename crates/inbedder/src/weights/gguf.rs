@@ -130,6 +130,11 @@ impl Metadata {
         self.values.contains_key(key)
     }
 
+    /// All entries, by key.
+    pub(crate) fn into_values(self) -> std::collections::BTreeMap<String, Value> {
+        self.values.into_iter().collect()
+    }
+
     fn wrong(&self, key: &str, expected: &'static str, found: String) -> Error {
         Error::MetadataKey {
             path: self.path.clone(),

@@ -1,4 +1,5 @@
-//! A weight file mapped into memory, read-only. The one place of this crate with `unsafe`.
+//! A weight file mapped into memory, read-only, or bytes that are compiled in. The one place of this
+//! crate with `unsafe`.
 //!
 //! There is no fallback that reads the file instead: weights must never be in memory twice, and
 //! every platform that is built for can map a regular file.
@@ -11,11 +12,17 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// The bytes of a regular file, mapped until this is dropped.
+/// The bytes of a regular file, mapped until this is dropped, or of one that is compiled in.
 #[derive(Debug)]
 pub struct MappedFile {
     path: PathBuf,
-    map: memmap2::Mmap,
+    bytes: Bytes,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    Mapped(memmap2::Mmap),
+    BuiltIn(&'static [u8]),
 }
 
 impl MappedFile {
@@ -53,20 +60,27 @@ impl MappedFile {
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
         Ok(Self {
             path: path.to_path_buf(),
-            map,
+            bytes: Bytes::Mapped(map),
         })
+    }
+
+    /// Bytes that are there already; `path` stands for them in messages.
+    pub(super) fn of_bytes(path: &Path, bytes: &'static [u8]) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            bytes: Bytes::BuiltIn(bytes),
+        }
     }
 
     /// Gives the pages read so far back to the system; they are read from the file again when they
     /// are needed. A wish: where it cannot be had, nothing is lost but the memory.
     pub fn release(&self) {
         #[cfg(unix)]
-        // SAFETY: dropping pages of a private read-only mapping of a file loses nothing: the next
-        // access reads the same bytes from the file, under the conditions stated in `open`.
-        let _ = unsafe {
-            self.map
-                .unchecked_advise(memmap2::UncheckedAdvice::DontNeed)
-        };
+        if let Bytes::Mapped(map) = &self.bytes {
+            // SAFETY: dropping pages of a private read-only mapping of a file loses nothing: the next
+            // access reads the same bytes from the file, under the conditions stated in `open`.
+            let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        }
     }
 
     /// The file that is mapped.
@@ -79,6 +93,9 @@ impl Deref for MappedFile {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.map
+        match &self.bytes {
+            Bytes::Mapped(map) => map,
+            Bytes::BuiltIn(bytes) => bytes,
+        }
     }
 }

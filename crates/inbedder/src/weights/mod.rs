@@ -99,12 +99,19 @@ impl Weights {
     /// [`Error::Io`]; [`Error::WeightsFormat`] when a header or a size does not hold, when no file
     /// is given, or when two shards name the same tensor.
     pub fn open_safetensors(paths: &[PathBuf]) -> Result<Self> {
-        let mut files = Vec::with_capacity(paths.len());
+        let files = paths.iter().map(|path| MappedFile::open(path));
+        Self::shards(files.collect::<Result<_>>()?)
+    }
+
+    /// The same of one safetensors file that is compiled in; `path` stands for it in messages.
+    pub(crate) fn of_bytes(path: &Path, bytes: &'static [u8]) -> Result<Self> {
+        Self::shards(vec![MappedFile::of_bytes(path, bytes)])
+    }
+
+    fn shards(files: Vec<MappedFile>) -> Result<Self> {
         let mut entries = Vec::new();
-        for path in paths {
-            let file = MappedFile::open(path)?;
-            entries.extend(shard::entries(&file, files.len())?);
-            files.push(file);
+        for (index, file) in files.iter().enumerate() {
+            entries.extend(shard::entries(file, index)?);
         }
         Self::new(files, entries, "safetensors", dtype::SAFETENSORS_SUPPORTED)
     }

@@ -1,0 +1,359 @@
+//! Losses and gradients against PyTorch's autograd (`golden/train/make.py`) and against differences,
+//! for everything that a specification can switch, full and through LoRA.
+
+use super::*;
+use crate::data::dump::Step;
+use inbedder::source::ModelFiles;
+use safetensors::SafeTensors;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+const CAUSAL: Scale = Scale {
+    causal: 1.0,
+    whole_answer: 0.0,
+    contrast: 0.0,
+};
+
+fn golden() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../golden")
+}
+
+fn tensors(path: &std::path::Path) -> HashMap<String, Vec<f32>> {
+    let bytes = std::fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let floats = |bytes: &[u8]| {
+        let (words, _) = bytes.as_chunks::<4>();
+        words.iter().map(|word| f32::from_le_bytes(*word)).collect()
+    };
+    let tensors = file.tensors().into_iter();
+    tensors
+        .map(|(name, view)| (name, floats(view.data())))
+        .collect()
+}
+
+fn network(variant: &str, trained: &Trained, isa: Isa) -> (Network, Parameters) {
+    let folder = golden().join("train").join(variant);
+    let files = ModelFiles::Folder {
+        config: folder.join("config.json"),
+        // The rows are token ids; any tokenizer will do.
+        tokenizer: golden().join("llama/gqa_tied/tokenizer.json"),
+        weights: vec![folder.join("model.safetensors")],
+    };
+    let checkpoint = Checkpoint::open(&files).unwrap();
+    Network::load(checkpoint, trained, isa, Precision::F32, 1).unwrap()
+}
+
+fn lora(variant: &str) -> Trained {
+    let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+    let (rslora, targets, top_layers) = match variant {
+        "untied_bias" => (true, names(&["q_proj", "v_proj"]), None),
+        "rope_llama3" => (false, Vec::new(), Some(1)),
+        _ => (false, Vec::new(), None),
+    };
+    Trained::Lora(Lora {
+        rank: 2,
+        alpha: 3.0,
+        rslora,
+        dropout: 0.0,
+        targets,
+        top_layers,
+    })
+}
+
+/// As PyTorch has it: PEFT's names, and B the other way round.
+fn peft_name(parameter: &Parameter) -> String {
+    format!("base_model.model.{}.weight", parameter.name)
+}
+
+fn transposed(values: &[f32], [rows, columns]: [usize; 2]) -> Vec<f32> {
+    let at = |i: usize| values[i % rows * columns + i / rows];
+    (0..values.len()).map(at).collect()
+}
+
+fn fill_adapter(variant: &str, parameters: &mut Parameters) {
+    let folder = golden().join("train").join(variant).join("adapter");
+    let file = tensors(&folder.join("adapter_model.safetensors"));
+    assert_eq!(file.len(), parameters.tensors.len());
+    for parameter in &parameters.tensors {
+        let [rows, columns] = parameter.shape;
+        let stored = &file[&peft_name(parameter)];
+        let values = match parameter.name.ends_with("lora_B") {
+            true => transposed(stored, [columns, rows]),
+            false => stored.clone(),
+        };
+        parameters.values[parameter.range.clone()].copy_from_slice(&values);
+    }
+}
+
+fn rows() -> Vec<crate::data::dump::Row> {
+    let line = std::fs::read_to_string(golden().join("train/batch.jsonl")).unwrap();
+    serde_json::from_str::<Step>(line.trim()).unwrap().rows
+}
+
+/// A step's loss as its mean, all rows in one batch.
+fn step(objective: &str) -> Batch {
+    let rows = rows();
+    let targets: usize = rows.iter().map(|row| row.answer_ids.len()).sum();
+    let bags = rows.iter().filter(|row| !row.bag.is_empty()).count();
+    let scale = match objective {
+        "causal" => Scale {
+            causal: 1.0 / targets as f32,
+            ..CAUSAL
+        },
+        "contrast" => Scale {
+            causal: 0.0,
+            whole_answer: 0.0,
+            contrast: 1.0 / bags as f32,
+        },
+        _ => Scale {
+            causal: 0.0,
+            whole_answer: 1.0 / bags as f32,
+            contrast: 0.0,
+        },
+    };
+    Batch::new(&rows, scale)
+}
+
+fn gradients(network: &Network, parameters: &Parameters, batch: &Batch) -> (f64, Vec<f32>) {
+    let mut sums = vec![0.0; parameters.len()];
+    let mut work = Workspace::default();
+    let values = &parameters.values;
+    let loss = network
+        .gradients(batch, values, 0, &mut sums, &mut work)
+        .unwrap();
+    (loss.sum, sums)
+}
+
+/// Largest difference as a share of the largest value.
+fn difference(got: &[f32], expected: &[f32]) -> f32 {
+    let largest = |values: &mut dyn Iterator<Item = f32>| values.fold(0.0, f32::max);
+    let differences = got.iter().zip(expected).map(|(a, b)| (a - b).abs());
+    largest(&mut differences.into_iter()) / largest(&mut expected.iter().map(|v| v.abs()))
+}
+
+#[test]
+fn full_gradients_are_those_of_autograd() {
+    for isa in Isa::available() {
+        for variant in ["tied", "untied_bias", "rope_llama3"] {
+            let (network, parameters) = network(variant, &Trained::All, isa);
+            let file = tensors(&golden().join(format!("train/{variant}/full.safetensors")));
+            for objective in ["causal", "bag"] {
+                let Some(expected) = file.get(&format!("{objective}.loss")) else {
+                    continue;
+                };
+                let (loss, sums) = gradients(&network, &parameters, &step(objective));
+                let off = (loss / f64::from(expected[0]) - 1.0).abs();
+                assert!(off < 1e-5, "{isa} {variant} {objective}: loss off by {off}");
+                for parameter in &parameters.tensors {
+                    let expected = &file[&format!("{objective}.gradient.{}", parameter.name)];
+                    let off = difference(&sums[parameter.range.clone()], expected);
+                    assert!(off < 1e-3, "{isa} {variant} {}: {off}", parameter.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_of_adapters_are_those_of_autograd() {
+    for isa in Isa::available() {
+        for variant in ["tied", "untied_bias", "rope_llama3"] {
+            let (mut network, mut parameters) = network(variant, &lora(variant), isa);
+            fill_adapter(variant, &mut parameters);
+            network.refresh(&parameters.values);
+            let file = tensors(&golden().join(format!("train/{variant}/lora.safetensors")));
+            let (loss, sums) = gradients(&network, &parameters, &step("causal"));
+            let off = (loss / f64::from(file["causal.loss"][0]) - 1.0).abs();
+            assert!(off < 1e-5, "{isa} {variant}: loss off by {off}");
+            for parameter in &parameters.tensors {
+                let [rows, columns] = parameter.shape;
+                let stored = &file[&format!("causal.gradient.{}", peft_name(parameter))];
+                let expected = match parameter.name.ends_with("lora_B") {
+                    true => transposed(stored, [columns, rows]),
+                    false => stored.clone(),
+                };
+                let off = difference(&sums[parameter.range.clone()], &expected);
+                assert!(off < 1e-3, "{isa} {variant} {}: {off}", parameter.name);
+            }
+        }
+    }
+}
+
+/// Along each tensor's own gradient the loss must rise as steeply as the gradient says.
+#[test]
+fn gradients_are_slopes_of_the_loss() {
+    let isa = Isa::detect().unwrap();
+    let dropped = Trained::Lora(Lora {
+        rank: 3,
+        dropout: 0.3,
+        ..Lora::default()
+    });
+    let cases = [
+        (Trained::All, "causal"),
+        (Trained::All, "contrast"),
+        (Trained::Head, "causal"),
+        (dropped, "causal"),
+    ];
+    for (trained, objective) in cases {
+        let (mut network, mut parameters) = network("untied_bias", &trained, isa);
+        let noise: Vec<f32> = (0..parameters.len())
+            .map(|i| (i as f32 * 0.7).sin())
+            .collect();
+        for (value, noise) in parameters.values.iter_mut().zip(&noise) {
+            *value += 0.05 * noise;
+        }
+        network.refresh(&parameters.values);
+        let batch = step(objective);
+        let (_, sums) = gradients(&network, &parameters, &batch);
+        for parameter in parameters.tensors.clone() {
+            let slope = &sums[parameter.range.clone()];
+            let length = slope
+                .iter()
+                .map(|v| f64::from(*v).powi(2))
+                .sum::<f64>()
+                .sqrt();
+            let mut at = |step: f64| {
+                let mut moved = parameters.clone();
+                let values = &mut moved.values[parameter.range.clone()];
+                for (value, slope) in values.iter_mut().zip(slope) {
+                    *value += (step * f64::from(*slope) / length) as f32;
+                }
+                network.refresh(&moved.values);
+                gradients(&network, &moved, &batch).0
+            };
+            let h = 4e-3;
+            let found = (at(h) - at(-h)) / (2.0 * h);
+            let off = (found / length - 1.0).abs();
+            assert!(
+                off < 5e-3,
+                "{trained:?} {objective} {}: {found} for {length}",
+                parameter.name
+            );
+        }
+    }
+}
+
+#[test]
+fn cutting_a_step_into_batches_changes_its_gradients_by_rounding_alone() {
+    let isa = Isa::detect().unwrap();
+    let (network, parameters) = network("tied", &Trained::All, isa);
+    let (loss, whole) = gradients(&network, &parameters, &Batch::new(&rows(), CAUSAL));
+    let (mut sum, mut sums) = (0.0, vec![0.0; parameters.len()]);
+    let mut work = Workspace::default();
+    for row in rows() {
+        let batch = Batch::new(&[row], CAUSAL);
+        let values = &parameters.values;
+        let part = network
+            .gradients(&batch, values, 0, &mut sums, &mut work)
+            .unwrap();
+        let alone = network
+            .loss(&batch, values, &mut Workspace::default())
+            .unwrap();
+        assert_eq!(part, alone, "the loss is the same without gradients");
+        sum += part.sum;
+    }
+    assert!((sum / loss - 1.0).abs() < 1e-6);
+    assert!(difference(&sums, &whole) < 1e-4);
+}
+
+#[test]
+fn answers_that_begin_alike_share_rows_and_both_count() {
+    let row = |answer: &[u32]| crate::data::dump::Row {
+        prompt_ids: vec![5, 6, 7],
+        answer_ids: answer.to_vec(),
+        bag: vec![(8, 0.5), (9, 0.5)],
+    };
+    let rows = [row(&[8, 1]), row(&[8, 9, 1])];
+    let scale = Scale {
+        whole_answer: 2.0,
+        ..CAUSAL
+    };
+    let batch = Batch::new(&rows, scale);
+    assert_eq!(batch.plan.rows(), 5);
+    let bag = [(8, 1.0), (9, 1.0)];
+    let first = [&[(8, 1.0)], &bag[..], &[(8, 1.0)], &bag].concat();
+    assert_eq!(batch.targets.rows, [2, 3, 4]);
+    assert_eq!(
+        batch.targets.tokens,
+        [first, vec![(1, 1.0), (9, 1.0)], vec![(1, 1.0)]]
+    );
+    let alone = Scale {
+        causal: 0.0,
+        whole_answer: 1.0,
+        contrast: 0.0,
+    };
+    assert_eq!(Batch::new(&rows, alone).plan.rows(), 3, "no answer is read");
+}
+
+#[test]
+fn an_answer_is_told_from_the_batchs_other_answers_and_not_from_itself() {
+    let row = |prompt: u32, bag: &[(u32, f32)]| crate::data::dump::Row {
+        prompt_ids: vec![5, prompt],
+        answer_ids: vec![8, 1],
+        bag: bag.to_vec(),
+    };
+    let rows = [
+        row(6, &[(8, 1.0)]),
+        row(7, &[(8, 1.0)]),
+        row(9, &[(3, 0.5), (4, 0.5)]),
+    ];
+    let scale = Scale {
+        causal: 0.0,
+        whole_answer: 0.0,
+        contrast: 1.0,
+    };
+    let targets = Batch::new(&rows, scale).targets;
+    assert_eq!(targets.answers, [vec![(8, 1.0)], vec![(3, 0.5), (4, 0.5)]]);
+    assert_eq!(targets.own, [Some(0), Some(0), Some(1)]);
+    let (network, parameters) = network("tied", &Trained::All, Isa::detect().unwrap());
+    let loss = |rows: &[crate::data::dump::Row]| {
+        let batch = Batch::new(rows, scale);
+        let mut work = Workspace::default();
+        network
+            .loss(&batch, &parameters.values, &mut work)
+            .unwrap()
+            .sum
+    };
+    assert!(loss(&rows[..2]).abs() < 1e-12, "nothing to tell apart");
+    assert!(loss(&rows) > 0.0);
+}
+
+#[test]
+fn settings_that_make_no_sense_are_named() {
+    let folder = golden().join("llama/gqa_tied");
+    let load = |lora: Lora| {
+        let files = ModelFiles::Folder {
+            config: folder.join("config.json"),
+            tokenizer: folder.join("tokenizer.json"),
+            weights: vec![folder.join("model.safetensors")],
+        };
+        let checkpoint = Checkpoint::open(&files).unwrap();
+        let isa = Isa::detect().unwrap();
+        match Network::load(checkpoint, &Trained::Lora(lora), isa, Precision::F32, 1) {
+            Ok(_) => panic!("accepted"),
+            Err(error) => error.to_string(),
+        }
+    };
+    let plain = Lora::default;
+    assert!(load(Lora { rank: 0, ..plain() }).contains("rank"));
+    assert!(
+        load(Lora {
+            dropout: 1.0,
+            ..plain()
+        })
+        .contains("dropout")
+    );
+    assert!(
+        load(Lora {
+            top_layers: Some(0),
+            ..plain()
+        })
+        .contains("top layers")
+    );
+    let targets = vec!["qkv_proj".to_string()];
+    let message = load(Lora { targets, ..plain() });
+    assert!(
+        message.contains("qkv_proj") && message.contains("o_proj"),
+        "{message}"
+    );
+}
