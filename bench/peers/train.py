@@ -1,12 +1,12 @@
 """The trainer's twin in PyTorch + PEFT: the same rows, step by step, from the same adapter.
 
     python -m venv env && env/bin/pip install -r bench/peers/requirements-train.txt
-    inbedder train ROWS … -o ours --dump-batches batches.jsonl
-    inbedder train ROWS … -o ours --max-steps N          # keeps its metrics in ours/metrics.jsonl
-    python bench/peers/train.py run MODEL BATCHES.jsonl --adapter STEP0 -o theirs.jsonl [--save FOLDER] …
+    inbedder train ROWS … -o start --dump-batches batches.jsonl    # the adapter before the first step
+    inbedder train ROWS … -o ours                                  # the losses, in ours/metrics.jsonl
+    python bench/peers/train.py run MODEL batches.jsonl --adapter start -o theirs.jsonl [--save FOLDER] …
     python bench/peers/train.py compare ours/metrics.jsonl theirs.jsonl [--steps 200]
 
-MODEL is a GGUF file or a Hugging Face folder, STEP0 the PEFT folder that the trainer begins with. `run`
+MODEL is a GGUF file or a Hugging Face folder, the adapter the PEFT folder that the trainer begins with. `run`
 prints a line of JSON per step ({step, loss, learning_rate, grad_norm, seconds}) and, as the last one,
 rows and tokens per second and the peak of memory. The loss is the trainer's: the mean of the
 cross-entropies of all answer tokens and end tokens of the step (`--causal`), and of the bags of words at

@@ -28,6 +28,6 @@ pub use encode::Encoder;
 pub use error::{Error, Result};
 pub use metrics::{Record, StepRecord, Totals, ValidationRecord};
 pub use plot::plot;
-pub use run::{Base, Care, End, Watch, run};
+pub use run::{Base, Care, End, Watch, run, write_start};
 pub use settings::{Objective, Settings};
 pub use trainer::{StepReport, Trainer, measure};

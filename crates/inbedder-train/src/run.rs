@@ -225,14 +225,39 @@ impl<'a> Run<'a> {
             name: Some(self.base.name.clone()),
             sha256: vec![self.sha256.clone()],
         };
-        let adapter = export::adapter(self.trainer.settings(), self.trainer.parameters(), base)?;
-        Ok(save(&self.care.out, &adapter, AdapterDtype::F16)?)
+        write_adapter(self.trainer, base, &self.care.out, AdapterDtype::F16)
     }
 
     fn save(&self) -> Result<()> {
         self.checkpoints
             .save(self.trainer, self.totals, self.care.keep)
     }
+}
+
+/// Writes the adapter that a trainer begins with, to the bit, for a peer that is to take the same steps.
+///
+/// # Errors
+/// A folder with an adapter in it; a trainer of something else; what cannot be written.
+pub fn write_start(trainer: &Trainer, base: &Base, out: &Path) -> Result<()> {
+    if out.join("adapter_config.json").exists() {
+        let problem = format!("{} holds an adapter already", out.display());
+        return Err(Error::setting("output", problem));
+    }
+    let base = AdapterBase {
+        name: Some(base.name.clone()),
+        sha256: vec![base.files.sha256()?],
+    };
+    write_adapter(trainer, base, out, AdapterDtype::F32)
+}
+
+fn write_adapter(
+    trainer: &Trainer,
+    base: AdapterBase,
+    out: &Path,
+    dtype: AdapterDtype,
+) -> Result<()> {
+    let adapter = export::adapter(trainer.settings(), trainer.parameters(), base)?;
+    Ok(save(out, &adapter, dtype)?)
 }
 
 fn write_rows(out: &Path, rows: &crate::data::dump::Step) -> Result<()> {

@@ -110,7 +110,8 @@ pub(crate) struct RowArgs {
     /// Answers begin without a space, as those of the method's authors do
     #[arg(long)]
     pub(crate) no_leading_space: bool,
-    /// Write the rows of every step to a file for a peer, and train nothing
+    /// Write the rows of every step to a file, and the adapter before the first step to OUT, for a peer;
+    /// train nothing
     #[arg(long, value_name = "FILE")]
     pub(crate) dump_batches: Option<PathBuf>,
 }

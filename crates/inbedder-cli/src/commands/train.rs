@@ -13,7 +13,9 @@ use inbedder_train::data::{
 use inbedder_train::network::{Lora, Trained};
 use inbedder_train::optimizer::AdamW;
 use inbedder_train::schedule::{Decay, Schedule};
-use inbedder_train::{Base, Care, End, Objective, Settings, Trainer, measure, run as train};
+use inbedder_train::{
+    Base, Care, End, Objective, Settings, Trainer, measure, run as train, write_start,
+};
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -35,13 +37,16 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let checkpoint = Checkpoint::open(&files)?;
     let (data, held_out) = data(args, &checkpoint)?;
     let mut trainer = Trainer::new(checkpoint, settings, data)?;
-    if let Some(path) = &args.rows.dump_batches {
-        return dump(&mut trainer, path);
-    }
     let base = Base {
         name: args.model.clone(),
         files,
     };
+    if let Some(path) = &args.rows.dump_batches {
+        if args.what.train == Train::Lora {
+            write_start(&trainer, &base, out)?;
+        }
+        return dump(&mut trainer, path);
+    }
     finish(&mut trainer, &base, &held_out, out, args)
 }
 

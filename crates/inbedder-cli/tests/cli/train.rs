@@ -232,11 +232,13 @@ fn wrong_rows_settings_and_sources_are_named() {
 #[test]
 fn the_rows_of_every_step_can_be_written_for_a_peer() {
     let dir = dir();
-    dir.run(&train(
+    let dump = train(
         "out",
         &["--dump-batches", "steps.jsonl", "--sources", "farm"],
-    ))
-    .ok();
+    );
+    dir.run(&dump).ok();
+    assert!(dir.path("out/adapter_model.safetensors").exists());
+    dir.run(&dump).fails(2, &["out", "adapter already"]);
     let text = std::fs::read_to_string(dir.path("steps.jsonl")).unwrap();
     let steps: Vec<Value> = text
         .lines()
