@@ -223,10 +223,13 @@ impl Watch for TrainBar {
     }
 
     fn validated(&self, record: &ValidationRecord) {
+        let Some(loss) = record.validation_loss else {
+            return;
+        };
         let right = record
             .exact_match
             .map(|share| format!(", {:.1} % right", 100.0 * share));
-        let found = format!("{:.3}{}", record.validation_loss, right.unwrap_or_default());
+        let found = format!("{loss:.3}{}", right.unwrap_or_default());
         self.bar
             .suspend(|| tracing::info!("step {}: held-out loss {found}", record.step));
         *self

@@ -64,8 +64,8 @@ pub struct StepRecord {
 pub struct ValidationRecord {
     /// After this step.
     pub step: u64,
-    /// Mean loss.
-    pub validation_loss: f64,
+    /// Mean loss; `None` if nothing is held out.
+    pub validation_loss: Option<f64>,
     /// Share of greedy answers that are one of the right ones, word by word; `None` where a model
     /// cannot be asked before it is merged.
     pub exact_match: Option<f64>,

@@ -93,7 +93,9 @@ fn panels(steps: &[StepRecord], looks: &[ValidationRecord]) -> Vec<Panel> {
     };
     let loss: Vec<Point> = steps.iter().map(|s| (s.step as f64, s.loss)).collect();
     let at = |look: &ValidationRecord| look.step as f64;
-    let validation = looks.iter().map(|l| (at(l), l.validation_loss)).collect();
+    let validation = looks.iter();
+    let validation = validation.filter_map(|l| Some((at(l), l.validation_loss?)));
+    let validation = validation.collect();
     let matches = looks.iter();
     let matches = matches
         .filter_map(|l| Some((at(l), l.exact_match?)))

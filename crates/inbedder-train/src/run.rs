@@ -179,17 +179,17 @@ impl<'a> Run<'a> {
 
     /// Writes the adapter as it is, and looks at held-out passages with it.
     fn validate(&mut self) -> Result<ValidationRecord> {
-        let validation_loss = match self.held_out.passages.is_empty() {
-            true => f64::NAN,
-            false => self.trainer.loss_of(self.held_out)?,
-        };
+        let held_out = !self.held_out.passages.is_empty();
+        let validation_loss = held_out
+            .then(|| self.trainer.loss_of(self.held_out))
+            .transpose()?;
         let exact_match = match self.trainer.settings().trained {
-            Trained::Lora(_) => {
+            Trained::Lora(_) if held_out => {
                 self.export()?;
                 let (files, out) = (&self.base.files, &self.care.out);
                 Some(exact_match(files, out, self.trainer, self.held_out)?)
             }
-            Trained::All | Trained::Head => None,
+            _ => None,
         };
         let record = ValidationRecord {
             step: self.trainer.step(),

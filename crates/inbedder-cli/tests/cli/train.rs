@@ -161,6 +161,20 @@ fn a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been() {
 }
 
 #[test]
+fn nothing_need_be_held_out() {
+    let dir = dir();
+    let mut args = train("out", &["--max-steps", "3"]);
+    let at = args.iter().position(|arg| *arg == "--held-out").unwrap();
+    args[at + 1] = "0";
+    dir.run(&args).ok();
+    let metrics = metrics(&dir, "out");
+    assert_eq!(metrics[3]["validation_loss"], Value::Null);
+    dir.run(&["train", "plot", "out/metrics.jsonl", "-o", "out.svg"])
+        .ok();
+    assert!(dir.path("out/adapter_model.safetensors").exists());
+}
+
+#[test]
 fn another_run_in_the_same_folder_is_refused() {
     let dir = dir();
     dir.run(&train("out", &["--max-steps", "2"])).ok();

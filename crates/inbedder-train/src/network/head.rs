@@ -156,7 +156,7 @@ impl Targets {
     }
 }
 
-/// Σ weight · −log softmax(logits)[token]; the logits are replaced by its gradient.
+/// `Σ weight · −log softmax(logits)[token]`; the logits are replaced by its gradient.
 fn cross_entropy(logits: &mut [f32], targets: &[(u32, f32)]) -> f64 {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let of_target = |logits: &[f32]| -> f64 {

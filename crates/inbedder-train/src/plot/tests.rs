@@ -22,7 +22,7 @@ fn metrics(steps: u64, looks: &[u64]) -> tempfile::NamedTempFile {
         if looks.contains(&step) {
             let line = serde_json::to_string(&Record::Validation(ValidationRecord {
                 step,
-                validation_loss: loss,
+                validation_loss: Some(loss),
                 exact_match: (step > 1).then_some(0.25),
             }));
             writeln!(file, "{}", line.unwrap()).unwrap();

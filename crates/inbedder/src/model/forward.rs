@@ -17,6 +17,10 @@ use std::ops::Range;
 /// megabyte, which a core's second-level cache holds.
 const BLOCK: usize = 96;
 
+/// Rows per core at least, for blocks to be worked on side by side: below, the cores share each product's
+/// columns instead, as they do for a row at a time when an answer is generated.
+const SIDE_BY_SIDE: usize = 16;
+
 /// Floats between the end of a scratch row and the next: keeps row starts out of step with the
 /// cache's sets.
 const GAP: usize = 16;
@@ -43,8 +47,6 @@ pub(crate) struct Forward<'a> {
 struct Scratch {
     /// `[BLOCK][hidden + GAP]`: normalised rows.
     normed: Vec<f32>,
-    /// `[BLOCK][2 · kv heads · dim]`: keys, then values.
-    key_value: Vec<f32>,
     /// `[BLOCK][intermediate + GAP]`.
     mlp: Vec<f32>,
     staging: Staging,
@@ -85,7 +87,7 @@ impl<'a> Forward<'a> {
         let model = self.model;
         let hidden = model.spec.hidden;
         let mut states = vec![Vec::new(); taps.len()];
-        let mut scratch = Scratch::new(model, new.len());
+        let mut team = Team::new(model, self.threads, new.len());
         let mut rows: Vec<usize> = new.clone().collect();
         let mut x = vec![0.0; rows.len() * hidden];
         for (row, x) in new.clone().zip(x.chunks_exact_mut(hidden)) {
@@ -98,12 +100,12 @@ impl<'a> Forward<'a> {
             if !(self.keep_going)() {
                 return Err(Error::Interrupted);
             }
-            self.key_value(layer, i, plan, new.start, &x, &mut scratch);
+            self.key_value(layer, i, plan, new.start, &x, &mut team);
             if i + 1 == last {
                 (rows, x) = keep(tapped(taps, last), new.start, hidden, &x);
             }
-            self.attention(layer, i, plan, &rows, &mut x, &mut scratch);
-            self.mlp(layer, &mut x, &mut scratch);
+            self.attention(layer, i, plan, &rows, &mut x, &mut team);
+            self.mlp(layer, &mut x, &mut team);
             if i + 1 == model.spec.layers {
                 let from = x.clone();
                 rms_norm(
@@ -133,33 +135,37 @@ impl<'a> Forward<'a> {
         plan: &Plan,
         first: usize,
         x: &[f32],
-        scratch: &mut Scratch,
+        team: &mut Team,
     ) {
         let model = self.model;
         let (hidden, kv) = (
             model.spec.hidden,
             model.spec.heads.kv * model.spec.heads.dim,
         );
-        let i = self.cached(i);
-        for block in blocks(x.len() / hidden) {
+        let mut key_value = std::mem::take(&mut team.key_value);
+        team.each_block(&mut key_value, 2 * kv, |work, block, out| {
             let from = &x[block.start * hidden..block.end * hidden];
-            let normed = norm(model, from, &layer.attention_norm, &mut scratch.normed);
-            let normed = layer.key_value.stage(normed, &mut scratch.staging);
+            let normed = norm(model, from, &layer.attention_norm, &mut work.scratch.normed);
+            let normed = layer.key_value.stage(normed, &mut work.scratch.staging);
             gemm(
                 normed,
                 &layer.key_value,
                 Into::Store,
-                &mut scratch.key_value,
+                out,
                 2 * kv,
-                self.threads,
+                work.threads,
             );
-            for (row, key_value) in block.zip(scratch.key_value.chunks_exact_mut(2 * kv)) {
-                let (keys, values) = key_value.split_at_mut(kv);
+            for (row, key_value) in block.zip(out.chunks_exact_mut(2 * kv)) {
                 let (cos, sin) = model.rotary.at(plan.position(first + row));
-                rotate(model.isa, keys, cos, sin);
-                self.cache.write(i, first + row, keys, values);
+                rotate(model.isa, &mut key_value[..kv], cos, sin);
             }
+        });
+        let i = self.cached(i);
+        for (row, key_value) in key_value.chunks_exact(2 * kv).enumerate() {
+            let (keys, values) = key_value.split_at(kv);
+            self.cache.write(i, first + row, keys, values);
         }
+        team.key_value = key_value;
     }
 
     /// Adds the attention block's output to the rows of `x`, which are the plan's rows `rows`.
@@ -170,48 +176,46 @@ impl<'a> Forward<'a> {
         plan: &Plan,
         rows: &[usize],
         x: &mut [f32],
-        scratch: &mut Scratch,
+        team: &mut Team,
     ) {
         let model = self.model;
         let (hidden, heads) = (model.spec.hidden, model.spec.heads);
         let width = heads.query * heads.dim;
         let mut queries = vec![0.0; rows.len() * width];
-        for block in blocks(rows.len()) {
+        team.each_block(&mut queries, width, |work, block, out| {
             let from = &x[block.start * hidden..block.end * hidden];
-            let normed = norm(model, from, &layer.attention_norm, &mut scratch.normed);
-            let out = &mut queries[block.start * width..block.end * width];
-            let normed = layer.query.stage(normed, &mut scratch.staging);
-            gemm(normed, &layer.query, Into::Store, out, width, self.threads);
+            let normed = norm(model, from, &layer.attention_norm, &mut work.scratch.normed);
+            let normed = layer.query.stage(normed, &mut work.scratch.staging);
+            gemm(normed, &layer.query, Into::Store, out, width, work.threads);
             for (row, query) in rows[block].iter().zip(out.chunks_exact_mut(width)) {
                 let (cos, sin) = model.rotary.at(plan.position(*row));
                 rotate(model.isa, query, cos, sin);
             }
-        }
+        });
         let tiles: Vec<QueryTile> = plan.tiles(rows, queries_per_tile(heads));
         let i = self.cached(i);
         attention(heads, &mut queries, &tiles, &self.cache, i, self.threads);
-        for block in blocks(rows.len()) {
+        team.each_block(x, hidden, |work, block, x| {
             let mixed = Rows::new(&queries[block.start * width..], block.len(), width);
-            let x = &mut x[block.start * hidden..block.end * hidden];
-            let mixed = layer.attention_out.stage(mixed, &mut scratch.staging);
+            let mixed = layer.attention_out.stage(mixed, &mut work.scratch.staging);
             gemm(
                 mixed,
                 &layer.attention_out,
                 Into::Add,
                 x,
                 hidden,
-                self.threads,
+                work.threads,
             );
-        }
+        });
     }
 
     /// Adds the gated MLP's output.
-    fn mlp(&self, layer: &Layer, x: &mut [f32], scratch: &mut Scratch) {
+    fn mlp(&self, layer: &Layer, x: &mut [f32], team: &mut Team) {
         let model = self.model;
         let hidden = model.spec.hidden;
         let stride = model.spec.intermediate + GAP;
-        for block in blocks(x.len() / hidden) {
-            let x = &mut x[block.start * hidden..block.end * hidden];
+        team.each_block(x, hidden, |work, block, x| {
+            let Work { scratch, threads } = work;
             let normed = norm(model, x, &layer.mlp_norm, &mut scratch.normed);
             let normed = layer.gate_up.stage(normed, &mut scratch.staging);
             gemm(
@@ -220,12 +224,83 @@ impl<'a> Forward<'a> {
                 Into::Store,
                 &mut scratch.mlp,
                 stride,
-                self.threads,
+                threads,
             );
             let units = Rows::new(&scratch.mlp, block.len(), stride);
             let units = layer.down.stage(units, &mut scratch.staging);
-            gemm(units, &layer.down, Into::Add, x, hidden, self.threads);
+            gemm(units, &layer.down, Into::Add, x, hidden, threads);
+        });
+    }
+}
+
+/// The cores that work on a plan. With rows enough each takes blocks of its own through a whole layer
+/// half: as little waiting for each other as attention allows.
+struct Team {
+    members: Vec<Scratch>,
+    /// `[row][2 · kv heads · dim]`: keys, then values.
+    key_value: Vec<f32>,
+    /// Of the products within a block.
+    threads: Threads,
+}
+
+/// What a block is worked on with.
+struct Work<'a> {
+    scratch: &'a mut Scratch,
+    threads: Threads,
+}
+
+impl Team {
+    fn new(model: &Model, threads: Threads, rows: usize) -> Self {
+        let cores = match threads {
+            Threads::One => 1,
+            Threads::Pool => rayon::current_num_threads(),
+        };
+        let side_by_side = cores > 1 && rows >= cores * SIDE_BY_SIDE;
+        let members = if side_by_side { cores } else { 1 };
+        let heads = model.spec.heads;
+        Self {
+            members: (0..members)
+                .map(|_| Scratch::new(model, rows.div_ceil(members)))
+                .collect(),
+            key_value: vec![0.0; rows * 2 * heads.kv * heads.dim],
+            threads: if side_by_side { Threads::One } else { threads },
         }
+    }
+
+    /// Calls `work` for every block of rows of `width` floats, with the block's rows.
+    fn each_block(
+        &mut self,
+        rows: &mut [f32],
+        width: usize,
+        work: impl Fn(Work<'_>, Range<usize>, &mut [f32]) + Sync,
+    ) {
+        let threads = self.threads;
+        let run = |(scratch, share, rows): (&mut Scratch, Range<usize>, &mut [f32])| {
+            let mut rows = rows;
+            for block in blocks(share.len()) {
+                let (now, later) = rows.split_at_mut(block.len() * width);
+                let block = share.start + block.start..share.start + block.end;
+                let scratch = &mut *scratch;
+                work(Work { scratch, threads }, block, now);
+                rows = later;
+            }
+        };
+        let (count, total) = (self.members.len(), rows.len() / width);
+        if count == 1 {
+            return run((&mut self.members[0], 0..total, rows));
+        }
+        rayon::scope(|scope| {
+            let (run, mut rows) = (&run, rows);
+            for (i, scratch) in self.members.iter_mut().enumerate().rev() {
+                let share = i * total / count..(i + 1) * total / count;
+                let (earlier, mine) = rows.split_at_mut(share.start * width);
+                rows = earlier;
+                match i {
+                    0 => run((scratch, share, mine)),
+                    _ => scope.spawn(move |_| run((scratch, share, mine))),
+                }
+            }
+        });
     }
 }
 
@@ -235,7 +310,6 @@ impl Scratch {
         let rows = rows.min(BLOCK);
         Self {
             normed: vec![0.0; rows * (spec.hidden + GAP)],
-            key_value: vec![0.0; rows * 2 * spec.heads.kv * spec.heads.dim],
             mlp: vec![0.0; rows * (spec.intermediate + GAP)],
             staging: Staging::default(),
         }
