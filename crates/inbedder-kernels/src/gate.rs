@@ -1,5 +1,5 @@
 //! The gate of an MLP, SiLU(gate) · up, as a pass of its own: training keeps what went in, which
-//! the fused form of [`gemm`](crate::gemm) throws away.
+//! the fused form of [`gemm`](crate::gemm()) throws away.
 
 use crate::isa::{Isa, on_level};
 use crate::simd::{Simd, each_vector, exp, read, silu, write};

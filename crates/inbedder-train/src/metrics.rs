@@ -64,7 +64,9 @@ pub struct StepRecord {
 pub struct ValidationRecord {
     /// After this step.
     pub step: u64,
-    /// Mean loss; `None` if nothing is held out.
+    /// Mean loss; `None` if nothing is held out. The field must be there: it tells the two kinds of line
+    /// apart.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub validation_loss: Option<f64>,
     /// Share of greedy answers that are one of the right ones, word by word; `None` where a model
     /// cannot be asked before it is merged.
