@@ -4,7 +4,7 @@
 use crate::data::dump::{Row, Step};
 use crate::data::{Measured, Overlong, Part, Passage, cut, epoch};
 use crate::encode::Encoder;
-use crate::network::{Batch, Loss, Network, Parameters, Scale, Workspace};
+use crate::network::{Batch, Network, Parameters, Scale, Workspace};
 use crate::optimizer::{Moments, norm};
 use crate::settings::Settings;
 use crate::{Error, Result};
@@ -34,7 +34,6 @@ pub struct Trainer {
 struct Worker {
     work: Workspace,
     sums: Vec<f32>,
-    loss: Loss,
 }
 
 /// What a step did.
@@ -232,12 +231,11 @@ impl Trainer {
         let workers = &mut self.workers;
         self.pool.install(|| {
             let of_worker = |(i, worker): (usize, &mut Worker)| {
-                worker.loss = Loss::default();
+                let mut loss = 0.0;
                 for rows in rows.iter().skip(i).step_by(self.settings.threads) {
-                    worker.loss +=
-                        network.loss(&Batch::new(rows, scale), values, &mut worker.work)?;
+                    loss += network.loss(&Batch::new(rows, scale), values, &mut worker.work)?;
                 }
-                Ok(worker.loss.sum)
+                Ok(loss)
             };
             let losses = workers.par_iter_mut().enumerate().map(of_worker);
             Ok(losses.collect::<Result<Vec<f64>>>()?.iter().sum())
@@ -313,7 +311,7 @@ impl Trainer {
         let of_worker = |(i, worker): (usize, &mut Worker)| {
             worker.sums.clear();
             worker.sums.resize(values.len(), 0.0);
-            let (mut loss, mut tokens) = (Loss::default(), 0);
+            let (mut loss, mut tokens) = (0.0, 0);
             let mine = rows.iter().enumerate().skip(i).step_by(threads);
             for (batch, rows) in mine.filter(|(_, rows)| !rows.is_empty()) {
                 let key = crate::random::key([seed, step, batch as u64]);
@@ -322,7 +320,7 @@ impl Trainer {
                 let (sums, work) = (&mut worker.sums, &mut worker.work);
                 loss += network.gradients(&batch, values, key, sums, work)?;
             }
-            Ok((loss.sum, tokens))
+            Ok((loss, tokens))
         };
         let workers = &mut self.workers;
         let of_all: Vec<(f64, usize)> = self.pool.install(|| {

@@ -1,11 +1,11 @@
 //! The way back, layer by layer from the last; `work.dx` holds the gradient of the residual stream.
 
-use super::linear::{Block, Context, Out};
+use super::linear::{Block, Out, Scratch};
 use super::tape::{
     ATTENTION_OUT, Buffers, Caches, DOWN, GATE, KEY, LayerTape, Layout, QUERY, UP, VALUE, blocks,
     part,
 };
-use super::{Network, Norm, Workspace};
+use super::{At, Network, Norm, Workspace};
 use inbedder::plan::Plan;
 use inbedder_kernels::{
     Backward, Into, Threads, attention_backward, gate_backward, rms_norm_backward,
@@ -53,50 +53,22 @@ impl Network {
         buffers: &mut Buffers,
         sums: &mut [f32],
     ) {
-        let (layer, hidden, units) = (self.layer(i), self.spec.hidden, self.spec.intermediate);
+        let (layer, hidden, at) = (&self.layers[i], self.spec.hidden, At::of(i, key));
         for block in blocks(dx.len() / hidden) {
             let dx = &mut dx[part(&block, hidden)];
             let gated = self.gated(&block, tape, &mut buffers.units);
-            let grad = Block {
-                data: dx,
-                rows: block.len(),
-                stride: hidden,
-            };
-            let out = Out {
-                to: &mut buffers.dunits,
-                stride: units,
-                into: Into::Store,
-            };
-            let kept = &tape.kept[DOWN][part(&block, layer.linear[DOWN].rank())];
-            let context = Context {
-                dropout: self.dropout_of(key, i, DOWN),
-                first: block.start,
-                scratch: &mut buffers.linear,
-            };
-            layer.linear[DOWN].backward((gated, kept), grad, out, sums, context);
-            let range = part(&block, units);
+            let (x, to) = ((gated, &tape.kept[DOWN][..]), &mut buffers.dunits);
+            let also = (&mut *sums, &mut buffers.linear);
+            self.apply_back(at(DOWN), &block, x, dx, (to, Into::Store), also);
+            let range = part(&block, self.spec.intermediate);
             let (gates, ups) = (&mut tape.gate[range.clone()], &mut tape.up[range.clone()]);
             gate_backward(self.isa, gates, ups, &buffers.dunits[..range.len()]);
             let middle = &tape.middle[part(&block, hidden)];
             let normed = self.norm(&layer.mlp_norm, middle, &mut buffers.normed);
             for (which, grads, into) in [(GATE, gates, Into::Store), (UP, ups, Into::Add)] {
-                let grad = Block {
-                    data: grads,
-                    rows: block.len(),
-                    stride: units,
-                };
-                let out = Out {
-                    to: &mut buffers.dnormed,
-                    stride: hidden,
-                    into,
-                };
-                let kept = &tape.kept[which][part(&block, layer.linear[which].rank())];
-                let context = Context {
-                    dropout: self.dropout_of(key, i, which),
-                    first: block.start,
-                    scratch: &mut buffers.linear,
-                };
-                layer.linear[which].backward((normed, kept), grad, out, sums, context);
+                let (x, to) = ((normed, &tape.kept[which][..]), &mut buffers.dnormed);
+                let also = (&mut *sums, &mut buffers.linear);
+                self.apply_back(at(which), &block, x, grads, (to, into), also);
             }
             self.norm_backward(&layer.mlp_norm, middle, &buffers.dnormed, dx, sums);
         }
@@ -129,7 +101,7 @@ impl Network {
         attention_backward(pass, &mut tape.queries, dkeys, dvalues, Threads::One);
         self.rotate(layout.plan, &mut tape.queries, -1.0);
         self.rotate(layout.plan, &mut buffers.dkeys, -1.0);
-        let (layer, hidden) = (self.layer(i), self.spec.hidden);
+        let (layer, hidden, at) = (&self.layers[i], self.spec.hidden, At::of(i, key));
         for block in blocks(layout.plan.rows()) {
             let input = &tape.input[part(&block, hidden)];
             let normed = self.norm(&layer.attention_norm, input, &mut buffers.normed);
@@ -139,24 +111,10 @@ impl Network {
                 (VALUE, &buffers.dvalues, Into::Add),
             ];
             for (which, grads, into) in grads {
-                let linear = &layer.linear[which];
-                let grad = Block {
-                    data: &grads[part(&block, linear.outputs)],
-                    rows: block.len(),
-                    stride: linear.outputs,
-                };
-                let out = Out {
-                    to: &mut buffers.dnormed,
-                    stride: hidden,
-                    into,
-                };
-                let kept = &tape.kept[which][part(&block, linear.rank())];
-                let context = Context {
-                    dropout: self.dropout_of(key, i, which),
-                    first: block.start,
-                    scratch: &mut buffers.linear,
-                };
-                linear.backward((normed, kept), grad, out, sums, context);
+                let grads = &grads[part(&block, layer.linear[which].outputs)];
+                let (x, to) = ((normed, &tape.kept[which][..]), &mut buffers.dnormed);
+                let also = (&mut *sums, &mut buffers.linear);
+                self.apply_back(at(which), &block, x, grads, (to, into), also);
             }
             let dx = &mut dx[part(&block, hidden)];
             self.norm_backward(&layer.attention_norm, input, &buffers.dnormed, dx, sums);
@@ -172,28 +130,44 @@ impl Network {
         buffers: &mut Buffers,
         sums: &mut [f32],
     ) {
-        let (linear, hidden) = (&self.layer(i).linear[ATTENTION_OUT], self.spec.hidden);
+        let (hidden, at) = (self.spec.hidden, At::of(i, key)(ATTENTION_OUT));
+        let width = self.layers[i].linear[ATTENTION_OUT].inputs;
         for block in blocks(dx.len() / hidden) {
-            let rows = |data, stride| Block {
-                data,
-                rows: block.len(),
-                stride,
-            };
-            let mixed = rows(&tape.mixed[part(&block, linear.inputs)], linear.inputs);
-            let grad = rows(&dx[part(&block, hidden)], hidden);
-            let out = Out {
-                to: &mut buffers.dmixed[part(&block, linear.inputs)],
-                stride: linear.inputs,
-                into: Into::Store,
-            };
-            let kept = &tape.kept[ATTENTION_OUT][part(&block, linear.rank())];
-            let context = Context {
-                dropout: self.dropout_of(key, i, ATTENTION_OUT),
-                first: block.start,
-                scratch: &mut buffers.linear,
-            };
-            linear.backward((mixed, kept), grad, out, sums, context);
+            let mine = part(&block, width);
+            let mixed = Block::new(&tape.mixed[mine.clone()], width);
+            let (x, to) = (
+                (mixed, &tape.kept[ATTENTION_OUT][..]),
+                &mut buffers.dmixed[mine],
+            );
+            let also = (&mut *sums, &mut buffers.linear);
+            let grads = &dx[part(&block, hidden)];
+            self.apply_back(at, &block, x, grads, (to, Into::Store), also);
         }
+    }
+
+    /// Back through a linear layer over a block: `grads` are the block's, `to` gets those of its inputs;
+    /// `kept` is of the whole batch.
+    fn apply_back(
+        &self,
+        at: At,
+        block: &Range<usize>,
+        (x, kept): (Block<'_>, &[f32]),
+        grads: &[f32],
+        (to, into): (&mut [f32], Into),
+        (sums, scratch): (&mut [f32], &mut Scratch),
+    ) {
+        let linear = &self.layers[at.layer].linear[at.linear];
+        let out = Out {
+            to,
+            stride: linear.inputs,
+            into,
+        };
+        let kept = &kept[part(block, linear.rank())];
+        let (grads, context) = (
+            Block::new(grads, linear.outputs),
+            self.context(at, block, scratch),
+        );
+        linear.backward((x, kept), grads, out, sums, context);
     }
 
     /// Adds what comes back through a norm to `dx`.
@@ -205,8 +179,8 @@ impl Network {
         dx: &mut [f32],
         sums: &mut [f32],
     ) {
-        let of_norm = |place: &Range<usize>| place.clone();
-        let dweight = norm.place.as_ref().map(|place| &mut sums[of_norm(place)]);
+        let place = norm.place.clone();
+        let dweight = place.map(|place| &mut sums[place]);
         let inputs = (x, &norm.weight[..], self.spec.norm_eps);
         let grad = (dnormed, self.spec.hidden);
         rms_norm_backward(self.isa, inputs, grad, dx, dweight);

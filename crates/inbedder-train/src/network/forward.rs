@@ -1,14 +1,15 @@
 //! The way forward.
 
-use super::linear::{Block, Context, Out};
+use super::linear::{Block, Context, Out, Scratch};
 use super::tape::{
     ATTENTION_OUT, Buffers, Caches, DOWN, GATE, KEY, LayerTape, Layout, QUERY, UP, VALUE, blocks,
     part,
 };
-use super::{Layer, Network, Norm, Workspace};
+use super::{At, Network, Norm, Workspace};
 use crate::Result;
 use inbedder::plan::Plan;
-use inbedder_kernels::{Into, KvCache, Threads, attention, gate, rms_norm, rotate};
+use inbedder_kernels::{Activations, Into, KvCache, Threads, attention, gate, rms_norm, rotate};
+use std::ops::Range;
 
 impl Network {
     /// Runs all layers; `work.x` is left with the last one's rows, before the final norm.
@@ -61,14 +62,11 @@ impl Network {
         (buffers, caches): (&mut Buffers, &mut Caches),
     ) {
         let (layer, hidden) = (&self.layers[i], self.spec.hidden);
-        let rows = layout.plan.rows();
+        let (rows, at) = (layout.plan.rows(), At::of(i, key));
         tape.input.copy_from_slice(x);
         for block in blocks(rows) {
-            let normed = self.norm(
-                &layer.attention_norm,
-                &x[part(&block, hidden)],
-                &mut buffers.normed,
-            );
+            let from = &x[part(&block, hidden)];
+            let normed = self.norm(&layer.attention_norm, from, &mut buffers.normed);
             let staged = layer.linear[QUERY].stage(normed, &mut buffers.staging);
             let targets = [
                 (QUERY, &mut tape.queries),
@@ -76,54 +74,38 @@ impl Network {
                 (VALUE, &mut tape.values),
             ];
             for (which, to) in targets {
-                let linear = &layer.linear[which];
-                let kept = &mut tape.kept[which][part(&block, linear.rank())];
-                let out = Out {
-                    to: &mut to[part(&block, linear.outputs)],
-                    stride: linear.outputs,
-                    into: Into::Store,
-                };
-                let context = Context {
-                    dropout: self.dropout_of(key, i, which),
-                    first: block.start,
-                    scratch: &mut buffers.linear,
-                };
-                linear.forward(normed, staged, kept, out, context);
+                let (x, kept) = ((normed, staged), &mut tape.kept[which]);
+                let to = (&mut to[..], Into::Store);
+                self.apply(at(which), &block, x, kept, to, &mut buffers.linear);
             }
         }
         self.rotate(layout.plan, &mut tape.queries, 1.0);
         self.rotate(layout.plan, &mut tape.keys, 1.0);
         self.fill(&mut caches.cache, &tape.keys, &tape.values);
         tape.mixed.copy_from_slice(&tape.queries);
-        let heads = self.spec.heads;
+        let (heads, cache) = (self.spec.heads, &caches.cache);
         attention(
             heads,
             &mut tape.mixed,
             &layout.tiles,
-            &caches.cache,
+            cache,
             0,
             Threads::One,
         );
         let linear = &layer.linear[ATTENTION_OUT];
         for block in blocks(rows) {
-            let mixed = Block {
-                data: &tape.mixed[part(&block, linear.inputs)],
-                rows: block.len(),
-                stride: linear.inputs,
-            };
+            let mixed = Block::new(&tape.mixed[part(&block, linear.inputs)], linear.inputs);
             let staged = linear.stage(mixed, &mut buffers.staging);
-            let kept = &mut tape.kept[ATTENTION_OUT][part(&block, linear.rank())];
-            let out = Out {
-                to: &mut x[part(&block, hidden)],
-                stride: hidden,
-                into: Into::Add,
-            };
-            let context = Context {
-                dropout: self.dropout_of(key, i, ATTENTION_OUT),
-                first: block.start,
-                scratch: &mut buffers.linear,
-            };
-            linear.forward(mixed, staged, kept, out, context);
+            let (mixed, kept) = ((mixed, staged), &mut tape.kept[ATTENTION_OUT]);
+            let to = (&mut *x, Into::Add);
+            self.apply(
+                at(ATTENTION_OUT),
+                &block,
+                mixed,
+                kept,
+                to,
+                &mut buffers.linear,
+            );
         }
     }
 
@@ -134,42 +116,56 @@ impl Network {
         tape: &mut LayerTape,
         buffers: &mut Buffers,
     ) {
-        let (layer, hidden, units) = (&self.layers[i], self.spec.hidden, self.spec.intermediate);
+        let (layer, hidden, at) = (&self.layers[i], self.spec.hidden, At::of(i, key));
         tape.middle.copy_from_slice(x);
         for block in blocks(x.len() / hidden) {
-            let x = &mut x[part(&block, hidden)];
-            let normed = self.norm(&layer.mlp_norm, x, &mut buffers.normed);
+            let from = &x[part(&block, hidden)];
+            let normed = self.norm(&layer.mlp_norm, from, &mut buffers.normed);
             let staged = layer.linear[GATE].stage(normed, &mut buffers.staging);
             for (which, to) in [(GATE, &mut tape.gate), (UP, &mut tape.up)] {
-                let linear = &layer.linear[which];
-                let kept = &mut tape.kept[which][part(&block, linear.rank())];
-                let out = Out {
-                    to: &mut to[part(&block, units)],
-                    stride: units,
-                    into: Into::Store,
-                };
-                let context = Context {
-                    dropout: self.dropout_of(key, i, which),
-                    first: block.start,
-                    scratch: &mut buffers.linear,
-                };
-                linear.forward(normed, staged, kept, out, context);
+                let (x, kept) = ((normed, staged), &mut tape.kept[which]);
+                let to = (&mut to[..], Into::Store);
+                self.apply(at(which), &block, x, kept, to, &mut buffers.linear);
             }
             let gated = self.gated(&block, tape, &mut buffers.units);
-            let linear = &layer.linear[DOWN];
-            let staged = linear.stage(gated, &mut buffers.staging);
-            let kept = &mut tape.kept[DOWN][part(&block, linear.rank())];
-            let out = Out {
-                to: x,
-                stride: hidden,
-                into: Into::Add,
-            };
-            let context = Context {
-                dropout: self.dropout_of(key, i, DOWN),
-                first: block.start,
-                scratch: &mut buffers.linear,
-            };
-            linear.forward(gated, staged, kept, out, context);
+            let staged = layer.linear[DOWN].stage(gated, &mut buffers.staging);
+            let (gated, kept) = ((gated, staged), &mut tape.kept[DOWN]);
+            let to = (&mut *x, Into::Add);
+            self.apply(at(DOWN), &block, gated, kept, to, &mut buffers.linear);
+        }
+    }
+
+    /// A linear layer over a block, whose inputs are given; `kept` and `to` are whole batches.
+    fn apply(
+        &self,
+        at: At,
+        block: &Range<usize>,
+        (x, staged): (Block<'_>, Activations<'_>),
+        kept: &mut [f32],
+        (to, into): (&mut [f32], Into),
+        scratch: &mut Scratch,
+    ) {
+        let linear = &self.layers[at.layer].linear[at.linear];
+        let out = Out {
+            to: &mut to[part(block, linear.outputs)],
+            stride: linear.outputs,
+            into,
+        };
+        let kept = &mut kept[part(block, linear.rank())];
+        linear.forward(x, staged, kept, out, self.context(at, block, scratch));
+    }
+
+    /// What a linear layer has to know of the block beside its rows.
+    pub(super) fn context<'s>(
+        &self,
+        at: At,
+        block: &Range<usize>,
+        scratch: &'s mut Scratch,
+    ) -> Context<'s> {
+        Context {
+            dropout: self.dropout_of(at),
+            first: block.start,
+            scratch,
         }
     }
 
@@ -177,28 +173,20 @@ impl Network {
     pub(super) fn norm<'b>(&self, norm: &Norm, x: &[f32], to: &'b mut [f32]) -> Block<'b> {
         let hidden = self.spec.hidden;
         rms_norm(self.isa, x, &norm.weight, self.spec.norm_eps, to, hidden);
-        Block {
-            data: to,
-            rows: x.len() / hidden,
-            stride: hidden,
-        }
+        Block::new(&to[..x.len()], hidden)
     }
 
     /// SiLU(gate) · up of a block, into a buffer.
     pub(super) fn gated<'b>(
         &self,
-        block: &std::ops::Range<usize>,
+        block: &Range<usize>,
         tape: &LayerTape,
         to: &'b mut [f32],
     ) -> Block<'b> {
         let range = part(block, self.spec.intermediate);
         let to = &mut to[..range.len()];
         gate(self.isa, &tape.gate[range.clone()], &tape.up[range], to);
-        Block {
-            data: to,
-            rows: block.len(),
-            stride: self.spec.intermediate,
-        }
+        Block::new(to, self.spec.intermediate)
     }
 
     /// Turns rows of heads by their positions; back again with `sign` −1.
@@ -221,9 +209,5 @@ impl Network {
         for (row, (keys, values)) in rows.enumerate() {
             cache.write(0, row, keys, values);
         }
-    }
-
-    pub(super) fn layer(&self, i: usize) -> &Layer {
-        &self.layers[i]
     }
 }

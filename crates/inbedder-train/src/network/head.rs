@@ -24,19 +24,6 @@ pub struct Targets {
     pub contrast: f32,
 }
 
-/// A batch's loss.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Loss {
-    /// Σ weight · −log p.
-    pub sum: f64,
-}
-
-impl std::ops::AddAssign for Loss {
-    fn add_assign(&mut self, other: Self) {
-        self.sum += other.sum;
-    }
-}
-
 impl Network {
     /// The loss of the rows in `work.x`; with `sums`, `work.dx` is left with their gradient, and
     /// those of head and final norm are added.
@@ -45,13 +32,13 @@ impl Network {
         targets: &Targets,
         mut sums: Option<&mut [f32]>,
         work: &mut Workspace,
-    ) -> Loss {
+    ) -> f64 {
         let hidden = self.spec.hidden;
         if sums.is_some() {
             work.dx.clear();
             work.dx.resize(work.x.len(), 0.0);
         }
-        let mut loss = Loss::default();
+        let mut loss = 0.0;
         for (chunk, rows) in targets.rows.chunks(CHUNK).enumerate() {
             let x: Vec<f32> = rows
                 .iter()
@@ -62,7 +49,7 @@ impl Network {
             let normed = self.norm(&self.final_norm, &x, &mut normed);
             let mut logits = self.logits(normed, work);
             for (i, logits) in logits.chunks_exact_mut(self.head.outputs).enumerate() {
-                loss.sum += targets.loss(chunk * CHUNK + i, logits);
+                loss += targets.loss(chunk * CHUNK + i, logits);
             }
             if let Some(sums) = sums.as_deref_mut() {
                 let dx = self.read_back((&x, normed), &logits, sums, work);

@@ -23,11 +23,7 @@ pub(super) struct Linear {
 
 /// The trained difference of a layer.
 struct Lora {
-    rank: usize,
-    scale: f32,
-    /// Places of A, `[rank, inputs]`, and of B transposed, `[rank, outputs]`.
-    a: Range<usize>,
-    b: Range<usize>,
+    places: LoraPlaces,
     packed: PackedLora,
 }
 
@@ -53,7 +49,8 @@ pub(super) struct Places {
     pub(super) lora: Option<LoraPlaces>,
 }
 
-/// As for [`Lora`].
+/// A trained difference: its sizes, and where A, `[rank, inputs]`, and B transposed, `[rank, outputs]`,
+/// lie.
 #[derive(Debug, Clone)]
 pub(super) struct LoraPlaces {
     pub(super) rank: usize,
@@ -71,6 +68,15 @@ pub(super) struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
+    /// Rows of `width` floats, one behind the other.
+    pub(super) fn new(data: &'a [f32], width: usize) -> Self {
+        Self {
+            data,
+            rows: data.len() / width,
+            stride: width,
+        }
+    }
+
     fn rows(self) -> Rows<'a> {
         Rows::new(self.data, self.rows, self.stride)
     }
@@ -128,10 +134,7 @@ impl Linear {
         };
         let lora = places.lora.map(|places| Lora {
             packed: PackedLora::new(isa, (outputs, inputs), &places, values),
-            rank: places.rank,
-            scale: places.scale,
-            a: places.a,
-            b: places.b,
+            places,
         });
         Self {
             inputs,
@@ -156,19 +159,13 @@ impl Linear {
             };
         }
         if let Some(lora) = &mut self.lora {
-            let places = LoraPlaces {
-                rank: lora.rank,
-                scale: lora.scale,
-                a: lora.a.clone(),
-                b: lora.b.clone(),
-            };
-            lora.packed = PackedLora::new(isa, shape, &places, values);
+            lora.packed = PackedLora::new(isa, shape, &lora.places, values);
         }
     }
 
     /// Rank of the trained difference; 0 without one.
     pub(super) fn rank(&self) -> usize {
-        self.lora.as_ref().map_or(0, |lora| lora.rank)
+        self.lora.as_ref().map_or(0, |lora| lora.places.rank)
     }
 
     /// Brings rows into the form that this layer, and every other of the same inputs, multiplies.
@@ -202,8 +199,8 @@ impl Linear {
         let x = drop_inputs(dropout, first, x, self.inputs, &mut scratch.dropped);
         let (a, b) = (&lora.packed.a, &lora.packed.b);
         let staged = a.stage(x.rows(), &mut scratch.lora_staging);
-        gemm(staged, a, Into::Store, kept, lora.rank, Threads::One);
-        let small = Rows::new(kept, x.rows, lora.rank);
+        gemm(staged, a, Into::Store, kept, lora.places.rank, Threads::One);
+        let small = Rows::new(kept, x.rows, lora.places.rank);
         let staged = b.stage(small, &mut scratch.lora_staging);
         gemm(staged, b, Into::Add, out.to, out.stride, Threads::One);
     }
@@ -234,7 +231,7 @@ impl Linear {
         );
         self.backward_weights(x, grad, sums);
         let Some(lora) = &self.lora else { return };
-        let (rows, rank, isa) = (grad.rows, lora.rank, self.forward.isa());
+        let (rows, rank, isa) = (grad.rows, lora.places.rank, self.forward.isa());
         // s · dY · B, then dA and what comes back through A.
         scratch.small.resize(rows * rank, 0.0);
         let (a, b) = (&lora.packed.a_back, &lora.packed.b_back);
@@ -249,7 +246,7 @@ impl Linear {
         );
         let small = Matrix::whole(&scratch.small, rank);
         let x = drop_inputs(dropout, first, x, self.inputs, &mut scratch.dropped);
-        let to = &mut sums[lora.a.clone()];
+        let to = &mut sums[lora.places.a.clone()];
         outer(isa, rows, small, x.matrix(self.inputs), to, Threads::One);
         let staged = a.stage(
             Rows::new(&scratch.small, rows, rank),
@@ -276,9 +273,11 @@ impl Linear {
         }
         scratch.small.clear();
         let kept = kept[..rows * rank].iter();
-        scratch.small.extend(kept.map(|value| lora.scale * value));
+        scratch
+            .small
+            .extend(kept.map(|value| lora.places.scale * value));
         let small = Matrix::whole(&scratch.small, rank);
-        let to = &mut sums[lora.b.clone()];
+        let to = &mut sums[lora.places.b.clone()];
         outer(
             isa,
             rows,
@@ -370,9 +369,5 @@ fn drop_inputs<'a>(
         dropped.extend_from_slice(&values[..width]);
         dropout.apply(first + row, &mut dropped[start..]);
     }
-    Block {
-        data: dropped,
-        rows: x.rows,
-        stride: width,
-    }
+    Block::new(dropped, width)
 }

@@ -16,7 +16,7 @@ mod parameters;
 mod tape;
 
 pub use batch::Scale;
-pub use head::{Loss, Targets};
+pub use head::Targets;
 pub use load::{Lora, Trained};
 pub use parameters::{Parameter, Parameters};
 pub use tape::Workspace;
@@ -45,6 +45,13 @@ struct Layer {
     linear: [Linear; 7],
 }
 
+impl At {
+    /// The linear layers of a layer.
+    fn of(layer: usize, key: Option<u64>) -> impl Fn(usize) -> Self + Copy {
+        move |linear| Self { layer, linear, key }
+    }
+}
+
 /// A model with trained numbers.
 pub struct Network {
     spec: ModelSpec,
@@ -71,6 +78,14 @@ pub struct Batch {
     pub plan: Plan,
     /// What is to be said after them.
     pub targets: Targets,
+}
+
+/// One of a layer's linear layers, as `tape` numbers them, in a pass; `key` is the batch's for dropout.
+#[derive(Clone, Copy)]
+struct At {
+    layer: usize,
+    linear: usize,
+    key: Option<u64>,
 }
 
 impl Network {
@@ -102,7 +117,7 @@ impl Network {
     ///
     /// # Errors
     /// A row of the token embedding that cannot be read.
-    pub fn loss(&self, batch: &Batch, values: &[f32], work: &mut Workspace) -> Result<Loss> {
+    pub fn loss(&self, batch: &Batch, values: &[f32], work: &mut Workspace) -> Result<f64> {
         self.forward(&batch.plan, values, None, work)?;
         Ok(self.read(&batch.targets, None, work))
     }
@@ -119,7 +134,7 @@ impl Network {
         key: u64,
         sums: &mut [f32],
         work: &mut Workspace,
-    ) -> Result<Loss> {
+    ) -> Result<f64> {
         let key = (self.dropout > 0.0).then_some(key);
         self.forward(&batch.plan, values, key, work)?;
         let loss = self.read(&batch.targets, Some(sums), work);
@@ -128,10 +143,10 @@ impl Network {
     }
 
     /// Dropout of one linear layer in a batch.
-    fn dropout_of(&self, key: Option<u64>, layer: usize, linear: usize) -> Option<Dropout> {
-        key.map(|key| Dropout {
+    fn dropout_of(&self, at: At) -> Option<Dropout> {
+        at.key.map(|key| Dropout {
             probability: self.dropout,
-            key: mix(key ^ mix((layer * 7 + linear + 1) as u64)),
+            key: mix(key ^ mix((at.layer * 7 + at.linear + 1) as u64)),
         })
     }
 

@@ -121,7 +121,7 @@ fn gradients(network: &Network, parameters: &Parameters, batch: &Batch) -> (f64,
     let loss = network
         .gradients(batch, values, 0, &mut sums, &mut work)
         .unwrap();
-    (loss.sum, sums)
+    (loss, sums)
 }
 
 /// Largest difference as a share of the largest value.
@@ -250,7 +250,7 @@ fn cutting_a_step_into_batches_changes_its_gradients_by_rounding_alone() {
             .loss(&batch, values, &mut Workspace::default())
             .unwrap();
         assert_eq!(part, alone, "the loss is the same without gradients");
-        sum += part.sum;
+        sum += part;
     }
     assert!((sum / loss - 1.0).abs() < 1e-6);
     assert!(difference(&sums, &whole) < 1e-4);
@@ -309,10 +309,7 @@ fn an_answer_is_told_from_the_batchs_other_answers_and_not_from_itself() {
     let loss = |rows: &[crate::data::dump::Row]| {
         let batch = Batch::new(rows, scale);
         let mut work = Workspace::default();
-        network
-            .loss(&batch, &parameters.values, &mut work)
-            .unwrap()
-            .sum
+        network.loss(&batch, &parameters.values, &mut work).unwrap()
     };
     assert!(loss(&rows[..2]).abs() < 1e-12, "nothing to tell apart");
     assert!(loss(&rows) > 0.0);
