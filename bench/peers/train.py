@@ -10,7 +10,9 @@ MODEL is a GGUF file or a Hugging Face folder, the adapter the PEFT folder that 
 prints a line of JSON per step ({step, loss, learning_rate, grad_norm, seconds}) and, as the last one,
 rows and tokens per second and the peak of memory. The loss is the trainer's: the mean of the
 cross-entropies of all answer tokens and end tokens of the step (`--causal`), and of the bags of words at
-the prompts' last tokens, mean over bags (`--whole-answer`).
+the prompts' last tokens, mean over bags (`--whole-answer`); of a question's answer among those of its batch
+(`--answer-contrast`), mean over questions; and of cosines of states that are not those of their answers
+(`--answer-cosine`), mean over pairs of a batch. Batches are the trainer's for these two.
 
 PyTorch gets the help that it has without our design: a step's rows are sorted by length and padded on the
 right in batches of few tokens, logits are made for the targets alone, no cache is kept. What it has not is
@@ -58,7 +60,51 @@ def batches(rows, tokens):
     yield part
 
 
-def step_loss(model, rows, scale, device):
+def parts(step, args):
+    """The trainer's batches if a loss compares their questions, else what is fastest."""
+    if not (args.answer_contrast or args.answer_cosine):
+        yield from batches(step["rows"], args.batch_tokens)
+        return
+    at = 0
+    for count in step["batches"]:
+        if count:
+            yield step["rows"][at : at + count]
+        at += count
+
+
+def answer_space(model):
+    """The head's rows, less their mean."""
+    head = model.get_output_embeddings().weight.detach()
+    return head - head.mean(dim=0)
+
+
+def weights(bags, like):
+    """[bag][token]"""
+    found = like.new_zeros(len(bags), like.shape[-1])
+    for to, bag in zip(found, bags):
+        tokens, shares = zip(*bag)
+        to[list(tokens)] = torch.tensor(shares, device=like.device)
+    return found
+
+
+def contrast(logits, bags):
+    """Every row's own bag among the distinct ones, scored by their mean logits; a sum."""
+    answers = []
+    for bag in bags:
+        if bag not in answers:
+            answers.append(bag)
+    own = torch.tensor([answers.index(bag) for bag in bags], device=logits.device)
+    return F.cross_entropy(logits @ weights(answers, logits).T, own, reduction="sum")
+
+
+def cosine(states, answers):
+    """A sum over pairs."""
+    states, answers = F.normalize(states, dim=-1), F.normalize(answers, dim=-1)
+    off = states @ states.T - (answers @ answers.T).clamp(min=0)
+    return off.triu(diagonal=1).square().sum()
+
+
+def step_loss(model, rows, scale, space, device):
     """The share of some rows in the loss of their step."""
     # The end token is a target, but never read.
     ids = [row["prompt_ids"] + row["answer_ids"][:-1] for row in rows]
@@ -67,21 +113,43 @@ def step_loss(model, rows, scale, device):
     mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in ids], device=device)
     inner = model.get_base_model()
     hidden = inner.model(input_ids=padded, attention_mask=mask, use_cache=False).last_hidden_state
-    at, targets, bags = [], [], []
+    at, targets, bags, asked = [], [], [], {}
     for i, row in enumerate(rows):
         first = len(row["prompt_ids"]) - 1
         bags += [(len(at), token, weight) for token, weight in row.get("bag", [])]
+        if row.get("bag"):
+            asked[tuple(row["prompt_ids"])] = len(at), row["bag"]
         at += [i * longest + first + j for j in range(len(row["answer_ids"]))]
         targets += row["answer_ids"]
-    logits = inner.lm_head(hidden.flatten(0, 1)[torch.tensor(at, device=device)]).float()
+    states = hidden.flatten(0, 1)[torch.tensor(at, device=device)]
+    logits = inner.lm_head(states).float()
     loss = logits.new_zeros(())
     if scale["causal"]:
         loss = loss + scale["causal"] * F.cross_entropy(logits, torch.tensor(targets, device=device), reduction="sum")
     if scale["whole_answer"] and bags:
-        places, tokens, weights = zip(*bags)
+        places, tokens, shares = zip(*bags)
         found = torch.log_softmax(logits, dim=-1)[list(places), list(tokens)]
-        loss = loss - scale["whole_answer"] * (found * torch.tensor(weights, device=device)).sum()
+        loss = loss - scale["whole_answer"] * (found * torch.tensor(shares, device=device)).sum()
+    places, answers = [list(part) for part in zip(*asked.values())] or ([], [])
+    if scale["contrast"] and places:
+        loss = loss + scale["contrast"] * contrast(logits[places], answers)
+    if scale["cosine"] and places:
+        loss = loss + scale["cosine"] * cosine(states[places], weights(answers, logits.detach()) @ space)
     return loss
+
+
+def scale_of(step, args):
+    """Makes sums over a step's rows means."""
+    targets = sum(len(row["answer_ids"]) for row in step["rows"])
+    bags = sum(bool(row.get("bag")) for row in step["rows"])
+    pairs = 0
+    if args.answer_cosine:
+        counts = [sum(bool(row.get("bag")) for row in part) for part in parts(step, args)]
+        pairs = sum(count * (count - 1) // 2 for count in counts)
+    return {
+        "causal": args.causal / max(targets, 1), "whole_answer": args.whole_answer / max(bags, 1),
+        "contrast": args.answer_contrast / max(bags, 1), "cosine": args.answer_cosine / max(pairs, 1),
+    }
 
 
 def learning_rate(args, step, steps):
@@ -103,6 +171,7 @@ def run(args):
     total = args.total_steps or len(steps)
     steps = steps[: args.steps]
     model = load(args)
+    space = answer_space(model) if args.answer_cosine else None
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(
         parameters, lr=args.learning_rate, betas=(args.beta1, args.beta2), eps=args.eps,
@@ -116,12 +185,10 @@ def run(args):
         rate = learning_rate(args, step["step"], total)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        targets = sum(len(row["answer_ids"]) for row in step["rows"])
-        bags = sum(bool(row.get("bag")) for row in step["rows"])
-        scale = {"causal": args.causal / max(targets, 1), "whole_answer": args.whole_answer / max(bags, 1)}
+        scale = scale_of(step, args)
         loss = 0.0
-        for part in batches(step["rows"], args.batch_tokens):
-            share = step_loss(model, part, scale, args.device)
+        for part in parts(step, args):
+            share = step_loss(model, part, scale, space, args.device)
             # Rows without a bag have nothing to say to bags alone.
             if share.requires_grad:
                 share.backward()
@@ -181,6 +248,8 @@ def arguments():
     peer.add_argument("--batch-tokens", type=int, default=2048, help="tokens of a padded batch")
     peer.add_argument("--causal", type=float, default=1.0)
     peer.add_argument("--whole-answer", type=float, default=0.0)
+    peer.add_argument("--answer-contrast", type=float, default=0.0)
+    peer.add_argument("--answer-cosine", type=float, default=0.0)
     peer.add_argument("--learning-rate", type=float, default=4e-4)
     peer.add_argument("--schedule", choices=["cosine", "linear", "constant"], default="cosine")
     peer.add_argument("--warmup", type=float, default=0.03)

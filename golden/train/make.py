@@ -4,12 +4,15 @@
 
 The step (batch.jsonl, one line, as `inbedder train --dump-batches` writes it) has three passages with one
 to four questions, so that prompts share their beginnings; one question has two answers, which are two rows
-with one prompt. Layout of the files: golden/README.md. Two losses:
+with one prompt. Layout of the files: golden/README.md. Three losses:
 
 - causal: cross-entropy of every answer token (the end token is the last of them), mean over all targets
   of the step;
 - bag: at a prompt's last token, minus the sum of weight · log-probability over the bag; mean over the rows
-  that have a bag.
+  that have a bag;
+- cosine: mean over pairs of rows that have a bag of (cosine of the states after the final norm at the prompts'
+  last tokens − cosine of the answers, at least 0)²; an answer is the mean by its bag of the head's rows, less the
+  mean of all its rows, and has no gradient.
 """
 
 import json
@@ -17,6 +20,7 @@ import shutil
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -92,26 +96,33 @@ def write_config(folder, config, rope):
 
 
 def losses(model, rows):
-    """Row by row, with no padding and nothing shared: (causal, its targets in the order of the rows, bag)."""
-    targets, bags = [], []
+    """Row by row, with no padding and nothing shared: the losses, and causal's targets in the order of the rows."""
+    targets, bags, states, answers = [], [], [], []
+    head = model.get_output_embeddings().weight.detach()
     for row in rows:
         prompt, answer = row["prompt_ids"], row["answer_ids"]
-        logits = model(input_ids=torch.tensor([prompt + answer])).logits[0]
+        out = model(input_ids=torch.tensor([prompt + answer]), output_hidden_states=True)
+        logits = out.logits[0]
         log_probabilities = torch.log_softmax(logits, dim=-1)
         for i, token in enumerate(answer):
             targets.append(-log_probabilities[len(prompt) - 1 + i, token])
         if "bag" in row:
             bags.append(-sum(weight * log_probabilities[len(prompt) - 1, token] for token, weight in row["bag"]))
+            states.append(out.hidden_states[-1][0, len(prompt) - 1])
+            answers.append(sum(weight * head[token] for token, weight in row["bag"]) - head.mean(dim=0))
     targets = torch.stack(targets)
-    return targets.mean(), targets.detach(), torch.stack(bags).mean()
+    states, answers = (F.normalize(torch.stack(rows), dim=-1) for rows in (states, answers))
+    pairs = torch.triu_indices(len(states), len(states), offset=1)
+    off = (states @ states.T - (answers @ answers.T).clamp(min=0))[*pairs]
+    return {"causal": targets.mean(), "bag": torch.stack(bags).mean(), "cosine": (off**2).mean()}, targets.detach()
 
 
-def gradients(model, parameters, rows, names=("causal", "bag")):
+def gradients(model, parameters, rows, names=("causal", "bag", "cosine")):
     """Losses and their gradients, by parameter, as tensors with the loss's name in front."""
     tensors = {}
     for name in names:
-        causal, targets, bag = losses(model, rows)
-        loss = causal if name == "causal" else bag
+        found, targets = losses(model, rows)
+        loss = found[name]
         found = torch.autograd.grad(loss, list(parameters.values()))
         tensors[f"{name}.loss"] = loss.detach().reshape(1)
         if name == "causal":
@@ -136,8 +147,8 @@ def main():
         if config.tie_word_embeddings:
             weights.pop("lm_head.weight")
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-        # The loss is behind the model, so one model is enough for its second kind.
-        names = ("causal", "bag") if name == "tied" else ("causal",)
+        # The loss is behind the model, so one model is enough for its other kinds.
+        names = ("causal", "bag", "cosine") if name == "tied" else ("causal",)
         save_file(gradients(model, dict(model.named_parameters()), rows, names), folder / "full.safetensors")
 
         adapted = get_peft_model(model, LoraConfig(r=2, lora_alpha=3, lora_dropout=0.0, task_type="CAUSAL_LM", **lora))

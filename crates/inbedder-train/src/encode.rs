@@ -170,6 +170,7 @@ mod tests {
                 causal: 1.0,
                 whole_answer: 0.0,
                 contrast: 0.0,
+                cosine: 0.0,
             };
             let length = encoder.length(&passage).unwrap();
             let read = Batch::new(&rows, scale).plan.rows();

@@ -19,6 +19,10 @@ pub struct Objective {
     /// Weight of `answer-contrast`: at the same place, cross-entropy over the answers of a worker's batch,
     /// which are those of the same text to other questions and of other texts.
     pub contrast: f32,
+    /// Weight of `answer-cosine`: at the same place, squared differences between the cosines of states and
+    /// those of their answers, over pairs of questions in a worker's batch.
+    #[serde(default)]
+    pub cosine: f32,
 }
 
 impl Default for Objective {
@@ -27,6 +31,7 @@ impl Default for Objective {
             causal: 1.0,
             whole_answer: 0.0,
             contrast: 0.0,
+            cosine: 0.0,
         }
     }
 }
@@ -82,8 +87,9 @@ impl Settings {
             causal,
             whole_answer,
             contrast,
+            cosine,
         } = self.objective;
-        let weights = [causal, whole_answer, contrast];
+        let weights = [causal, whole_answer, contrast, cosine];
         if !weights
             .iter()
             .all(|weight| *weight >= 0.0 && weight.is_finite())

@@ -161,11 +161,7 @@ impl Trainer {
     /// What cannot be encoded.
     pub fn rows_of(&mut self, step: u64) -> Result<Step> {
         let (_, parts) = self.parts(step - 1);
-        let rows = self.rows(&self.bins(&parts))?.into_iter().flatten();
-        Ok(Step {
-            step,
-            rows: rows.collect(),
-        })
+        Ok(Step::new(step, self.rows(&self.bins(&parts))?))
     }
 
     /// Takes the next step.
@@ -190,10 +186,8 @@ impl Trainer {
             tokens,
         };
         if !(loss.is_finite() && gradient_norm.is_finite()) {
-            let rows = rows.into_iter().flatten().collect();
-            let step = number + 1;
             return Err(Error::NotFinite {
-                rows: Box::new(Step { step, rows }),
+                rows: Box::new(Step::new(number + 1, rows)),
                 loss,
                 gradient_norm,
             });
@@ -292,14 +286,17 @@ impl Trainer {
 
     /// Makes the sum over some rows a weighted mean.
     fn scale(&self, rows: &[Vec<Row>]) -> Scale {
-        let rows = || rows.iter().flatten();
-        let targets: usize = rows().map(|row| row.answer_ids.len()).sum();
-        let bags = rows().filter(|row| !row.bag.is_empty()).count();
+        let questions = |rows: &Vec<Row>| rows.iter().filter(|row| !row.bag.is_empty()).count();
+        let pairs_of = |questions: usize| questions * questions.saturating_sub(1) / 2;
+        let answers = rows.iter().flatten().map(|row| row.answer_ids.len());
+        let (targets, bags): (usize, usize) = (answers.sum(), rows.iter().map(questions).sum());
+        let pairs: usize = rows.iter().map(questions).map(pairs_of).sum();
         let objective = self.settings.objective;
         Scale {
             causal: objective.causal / targets.max(1) as f32,
             whole_answer: objective.whole_answer / bags.max(1) as f32,
             contrast: objective.contrast / bags.max(1) as f32,
+            cosine: objective.cosine / pairs.max(1) as f32,
         }
     }
 

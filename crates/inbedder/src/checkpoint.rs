@@ -169,6 +169,21 @@ impl Checkpoint {
         self.weights.read_rows(&name, rows, out)
     }
 
+    /// Some rows of the language-model head, `[row][hidden]`; those of the token embedding where the model
+    /// has no head of its own.
+    ///
+    /// # Errors
+    /// Rows that there are not, or a head that cannot be read.
+    pub fn head_rows(&self, rows: Range<usize>, out: &mut [f32]) -> Result<()> {
+        // The last tensor of all is the head, if there is one; see `ModelSpec::tensors`.
+        let tensor = match self.spec.tied_head {
+            true => 0,
+            false => self.tensors.len() - 1,
+        };
+        let name = self.tensors[tensor].name(&self.names);
+        self.weights.read_rows(&name, rows, out)
+    }
+
     /// Gives the files' pages back to the system until they are read again.
     pub fn release(&self) {
         self.weights.release();

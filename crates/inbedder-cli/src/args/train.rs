@@ -150,6 +150,9 @@ pub(crate) struct WhatArgs {
     /// Weight of the loss of telling the answer from those to other questions and of other texts
     #[arg(long, default_value_t = 0.0, value_name = "X")]
     pub(crate) answer_contrast: f32,
+    /// Weight of the loss of cosines of states that are not those of their answers
+    #[arg(long, default_value_t = 0.0, value_name = "X")]
+    pub(crate) answer_cosine: f32,
     /// Prompt pattern, or its name
     #[arg(long, default_value = "inbedder")]
     pub(crate) template: inbedder::Template,

@@ -130,6 +130,7 @@ fn settings(args: &TrainArgs) -> Result<Settings> {
             causal: what.causal,
             whole_answer: what.whole_answer,
             contrast: what.answer_contrast,
+            cosine: what.answer_cosine,
         },
         answers: Answers {
             without_stop_words: !args.rows.keep_stop_words,

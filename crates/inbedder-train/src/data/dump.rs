@@ -11,6 +11,21 @@ pub struct Step {
     pub step: u64,
     /// The loss of the step is the mean over all their targets.
     pub rows: Vec<Row>,
+    /// How many of them, one after the other, are in each of the workers' batches: the objectives that
+    /// compare questions compare those of a batch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub batches: Vec<usize>,
+}
+
+impl Step {
+    /// Puts batches of rows together.
+    pub(crate) fn new(step: u64, batches: Vec<Vec<Row>>) -> Self {
+        Self {
+            step,
+            batches: batches.iter().map(Vec::len).collect(),
+            rows: batches.into_iter().flatten().collect(),
+        }
+    }
 }
 
 /// A question with one answer.

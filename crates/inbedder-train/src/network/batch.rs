@@ -14,6 +14,8 @@ pub struct Scale {
     pub whole_answer: f32,
     /// Of every bag that is told from the batch's others: the objective `answer-contrast`.
     pub contrast: f32,
+    /// Of every pair of bags in a batch: the objective `answer-cosine`.
+    pub cosine: f32,
 }
 
 impl Batch {
@@ -50,7 +52,8 @@ impl Batch {
                 targets.entry(of_answer[0]).or_default().extend(scaled);
             }
         }
-        if scale.contrast != 0.0 {
+        let compared = scale.contrast != 0.0 || scale.cosine != 0.0;
+        if compared {
             // A row with no other target gets an empty list.
             for (_, end) in plan_ends(rows, &plan) {
                 targets.entry(end).or_default();
@@ -66,17 +69,18 @@ impl Batch {
                 tokens,
                 answers: Vec::new(),
                 contrast: scale.contrast,
+                cosine: scale.cosine,
             },
             plan,
         };
-        if scale.contrast != 0.0 {
+        if compared {
             batch.tell_apart(rows);
         }
         batch
     }
 
     /// Gives the rows with a bag their place among the distinct ones: the same text's answers to other
-    /// questions, and other texts' to the same one, are what an answer is told from.
+    /// questions, and other texts' to the same one, are what an answer is told from, or compared with.
     fn tell_apart(&mut self, rows: &[Row]) {
         for (row, end) in plan_ends(rows, &self.plan) {
             let targets = &mut self.targets;

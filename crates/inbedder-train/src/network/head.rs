@@ -1,15 +1,18 @@
 //! From the last layer's rows to the loss and back: final norm, language-model head and
-//! cross-entropy, for the rows that have a target and no others.
+//! cross-entropy, for the rows that have a target and no others. What the cosines of states are to be
+//! is in `cosine`.
 
 use super::linear::{Block, Context, Out};
 use super::{Network, Workspace};
+use crate::Result;
 use inbedder_kernels::{Into, Staging};
 
 /// Rows whose logits exist at a time: with 49,152 tokens six megabytes.
 const CHUNK: usize = 32;
 
 /// What is to be said after some rows of a batch: the loss is Σ weight · −log p(token | row), and for
-/// the rows that are told their answer from others Σ weight · −log p(answer | row) beside it.
+/// the rows that are told their answer from others Σ weight · −log p(answer | row) beside it; for pairs of
+/// rows whose cosine is to be that of their answers, Σ weight · (cosine − wanted)².
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Targets {
     /// Rows, rising.
@@ -22,6 +25,8 @@ pub struct Targets {
     pub answers: Vec<Vec<(u32, f32)>>,
     /// Weight of a row that is told its answer from the others.
     pub contrast: f32,
+    /// Weight of a pair of rows with answers of their own whose cosine is to be that of the answers.
+    pub cosine: f32,
 }
 
 impl Network {
@@ -32,13 +37,13 @@ impl Network {
         targets: &Targets,
         mut sums: Option<&mut [f32]>,
         work: &mut Workspace,
-    ) -> f64 {
+    ) -> Result<f64> {
         let hidden = self.spec.hidden;
         if sums.is_some() {
             work.dx.clear();
             work.dx.resize(work.x.len(), 0.0);
         }
-        let mut loss = 0.0;
+        let (mut loss, of_cosines) = self.answer_cosine(targets, &work.x)?;
         for (chunk, rows) in targets.rows.chunks(CHUNK).enumerate() {
             let x: Vec<f32> = rows
                 .iter()
@@ -52,13 +57,14 @@ impl Network {
                 loss += targets.loss(chunk * CHUNK + i, logits);
             }
             if let Some(sums) = sums.as_deref_mut() {
-                let dx = self.read_back((&x, normed), &logits, sums, work);
+                let also = of_cosines[chunk * CHUNK * hidden..][..x.len()].to_vec();
+                let dx = self.read_back((&x, normed), (&logits, also), sums, work);
                 for (row, dx) in rows.iter().zip(dx.chunks_exact(hidden)) {
                     work.dx[row * hidden..][..hidden].copy_from_slice(dx);
                 }
             }
         }
-        loss
+        Ok(loss)
     }
 
     /// `[row][vocabulary]`.
@@ -80,16 +86,16 @@ impl Network {
         logits
     }
 
-    /// From the logits' gradients to those of the rows before the final norm.
+    /// From the gradients of logits, and what else there is of the normed rows', to those of the rows before
+    /// the final norm.
     fn read_back(
         &self,
         (x, normed): (&[f32], Block<'_>),
-        dlogits: &[f32],
+        (dlogits, mut dnormed): (&[f32], Vec<f32>),
         sums: &mut [f32],
         work: &mut Workspace,
     ) -> Vec<f32> {
         let hidden = self.spec.hidden;
-        let mut dnormed = vec![0.0; x.len()];
         let grad = Block {
             data: dlogits,
             rows: normed.rows,
@@ -98,7 +104,7 @@ impl Network {
         let out = Out {
             to: &mut dnormed,
             stride: hidden,
-            into: Into::Store,
+            into: Into::Add,
         };
         let context = Context {
             dropout: None,
@@ -115,7 +121,8 @@ impl Network {
 impl Targets {
     /// The loss of one of the rows; its logits are replaced by the gradient.
     fn loss(&self, row: usize, logits: &mut [f32]) -> f64 {
-        let contrast = self.own[row].map(|own| self.contrast(own, logits));
+        let told = self.own[row].filter(|_| self.contrast != 0.0);
+        let contrast = told.map(|own| self.contrast(own, logits));
         let mut loss = cross_entropy(logits, &self.tokens[row]);
         if let Some((of_contrast, by_answer)) = contrast {
             loss += of_contrast;

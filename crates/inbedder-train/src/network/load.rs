@@ -145,7 +145,7 @@ impl Network {
             .map(|modules| loader.layer(modules, spec.layers))
             .collect::<Result<_>>()?;
         let final_norm = loader.norm(loader.last_name(true))?;
-        let head = loader.head(embedding.as_ref())?;
+        let (head, head_mean) = loader.head(embedding.as_ref())?;
         let parameters = loader.parameters;
         checkpoint.release();
         let network = Self {
@@ -156,6 +156,7 @@ impl Network {
             layers,
             final_norm,
             head,
+            head_mean,
             embedding,
             first_trained,
             rank,
@@ -271,7 +272,8 @@ impl Loader<'_> {
         }
     }
 
-    fn head(&mut self, embedding: Option<&Range<usize>>) -> Result<Linear> {
+    /// The head, and the mean of its rows.
+    fn head(&mut self, embedding: Option<&Range<usize>>) -> Result<(Linear, Vec<f64>)> {
         let spec = self.checkpoint.spec();
         let shape = [spec.vocabulary, spec.hidden];
         let name = match spec.tied_head {
@@ -288,7 +290,9 @@ impl Loader<'_> {
             weight,
             ..Places::default()
         };
-        Ok(self.pack(shape, &linear::Weights { matrix, bias: None }, places))
+        let mean = mean_row(&matrix, spec.hidden);
+        let weights = linear::Weights { matrix, bias: None };
+        Ok((self.pack(shape, &weights, places), mean))
     }
 
     fn pack(&self, shape: [usize; 2], weights: &linear::Weights, places: Places) -> Linear {
@@ -296,4 +300,16 @@ impl Loader<'_> {
         let values = &self.parameters.values;
         Linear::new(self.isa, self.precision, shape, weights, places, values)
     }
+}
+
+fn mean_row(matrix: &[f32], width: usize) -> Vec<f64> {
+    let mut mean = vec![0.0; width];
+    for row in matrix.chunks_exact(width) {
+        mean.iter_mut()
+            .zip(row)
+            .for_each(|(mean, value)| *mean += f64::from(*value));
+    }
+    let rows = (matrix.len() / width) as f64;
+    mean.iter_mut().for_each(|mean| *mean /= rows);
+    mean
 }

@@ -7,6 +7,7 @@
 
 mod backward;
 mod batch;
+mod cosine;
 mod dropout;
 mod forward;
 mod head;
@@ -60,6 +61,8 @@ pub struct Network {
     layers: Vec<Layer>,
     final_norm: Norm,
     head: Linear,
+    /// The mean of the head's rows as they are in the checkpoint.
+    head_mean: Vec<f64>,
     checkpoint: Checkpoint,
     /// Place of the token embedding among the trained numbers.
     embedding: Option<Range<usize>>,
@@ -116,10 +119,10 @@ impl Network {
     /// The loss of a batch, without gradients and without dropout.
     ///
     /// # Errors
-    /// A row of the token embedding that cannot be read.
+    /// A row of the token embedding, or of the head, that cannot be read.
     pub fn loss(&self, batch: &Batch, values: &[f32], work: &mut Workspace) -> Result<f64> {
         self.forward(&batch.plan, values, None, work)?;
-        Ok(self.read(&batch.targets, None, work))
+        self.read(&batch.targets, None, work)
     }
 
     /// The loss of a batch; its gradients are added to `sums`. `key` tells the batch's dropout from
@@ -137,7 +140,7 @@ impl Network {
     ) -> Result<f64> {
         let key = (self.dropout > 0.0).then_some(key);
         self.forward(&batch.plan, values, key, work)?;
-        let loss = self.read(&batch.targets, Some(sums), work);
+        let loss = self.read(&batch.targets, Some(sums), work)?;
         self.backward(&batch.plan, key, sums, work);
         Ok(loss)
     }

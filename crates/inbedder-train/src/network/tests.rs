@@ -12,6 +12,7 @@ const CAUSAL: Scale = Scale {
     causal: 1.0,
     whole_answer: 0.0,
     contrast: 0.0,
+    cosine: 0.0,
 };
 
 fn golden() -> PathBuf {
@@ -104,11 +105,13 @@ fn step(objective: &str) -> Batch {
             causal: 0.0,
             whole_answer: 0.0,
             contrast: 1.0 / bags as f32,
+            cosine: 0.0,
         },
         _ => Scale {
             causal: 0.0,
             whole_answer: 1.0 / bags as f32,
             contrast: 0.0,
+            cosine: 0.0,
         },
     };
     Batch::new(&rows, scale)
@@ -281,6 +284,7 @@ fn answers_that_begin_alike_share_rows_and_both_count() {
         causal: 0.0,
         whole_answer: 1.0,
         contrast: 0.0,
+        cosine: 0.0,
     };
     assert_eq!(Batch::new(&rows, alone).plan.rows(), 3, "no answer is read");
 }
@@ -301,6 +305,7 @@ fn an_answer_is_told_from_the_batchs_other_answers_and_not_from_itself() {
         causal: 0.0,
         whole_answer: 0.0,
         contrast: 1.0,
+        cosine: 0.0,
     };
     let targets = Batch::new(&rows, scale).targets;
     assert_eq!(targets.answers, [vec![(8, 1.0)], vec![(3, 0.5), (4, 0.5)]]);
@@ -354,3 +359,5 @@ fn settings_that_make_no_sense_are_named() {
         "{message}"
     );
 }
+
+mod cosine;
