@@ -144,7 +144,7 @@ impl Network {
             .chunks_exact(7)
             .map(|modules| loader.layer(modules, spec.layers))
             .collect::<Result<_>>()?;
-        let final_norm = loader.norm(loader.last_name(true))?;
+        let final_norm = loader.norm(spec.final_norm_name())?;
         let (head, head_mean) = loader.head(embedding.as_ref())?;
         let parameters = loader.parameters;
         checkpoint.release();
@@ -178,7 +178,7 @@ impl Loader<'_> {
         if !(self.all() || *self.trained == Trained::Head && spec.tied_head) {
             return Ok(None);
         }
-        let (name, shape) = (self.first_name(), [spec.vocabulary, spec.hidden]);
+        let (name, shape) = (spec.embedding_name(), [spec.vocabulary, spec.hidden]);
         let values = self.checkpoint.read(&name)?;
         Ok(Some(self.parameters.push(name, shape, &values)))
     }
@@ -191,32 +191,12 @@ impl Loader<'_> {
         let Ok(linear) = linear.try_into() else {
             unreachable!("a chunk of seven modules gives seven layers");
         };
-        let base = modules[0].name.rsplitn(3, '.').last().unwrap_or_default();
-        let tensors = self.checkpoint.tensors().map(|tensor| tensor.name);
-        let norms: Vec<String> = tensors
-            .filter(|name| name.starts_with(&format!("{base}.")) && name.ends_with("norm.weight"))
-            .collect();
-        let [attention, mlp] = &norms[..] else {
-            unreachable!("a layer has two norms");
-        };
+        let [attention, mlp] = self.checkpoint.spec().norm_names(modules[0].layer);
         Ok(Layer {
-            attention_norm: self.norm(attention.clone())?,
-            mlp_norm: self.norm(mlp.clone())?,
+            attention_norm: self.norm(attention)?,
+            mlp_norm: self.norm(mlp)?,
             linear,
         })
-    }
-
-    /// The token embedding's name.
-    fn first_name(&self) -> String {
-        let first = self.checkpoint.tensors().next();
-        first.map(|tensor| tensor.name).unwrap_or_default()
-    }
-
-    /// The name of the last tensor that is, or is not, a norm's.
-    fn last_name(&self, of_norm: bool) -> String {
-        let names = self.checkpoint.tensors().map(|tensor| tensor.name);
-        let matching = names.filter(|name| name.ends_with("norm.weight") == of_norm);
-        matching.last().unwrap_or_default()
     }
 
     fn norm(&mut self, name: String) -> Result<Norm> {
@@ -276,10 +256,7 @@ impl Loader<'_> {
     fn head(&mut self, embedding: Option<&Range<usize>>) -> Result<(Linear, Vec<f64>)> {
         let spec = self.checkpoint.spec();
         let shape = [spec.vocabulary, spec.hidden];
-        let name = match spec.tied_head {
-            true => self.first_name(),
-            false => self.last_name(false),
-        };
+        let name = spec.head_name();
         let matrix = self.checkpoint.read(&name)?;
         let weight = match (self.trained, embedding) {
             (Trained::Lora(_), _) => None,

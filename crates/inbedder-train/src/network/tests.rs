@@ -1,6 +1,8 @@
 //! Losses and gradients against PyTorch's autograd (`golden/train/make.py`) and against differences,
 //! for everything that a specification can switch, full and through LoRA.
 
+mod slopes;
+
 use super::*;
 use crate::data::dump::Step;
 use inbedder::source::ModelFiles;
@@ -178,60 +180,6 @@ fn gradients_of_adapters_are_those_of_autograd() {
                 let off = difference(&sums[parameter.range.clone()], &expected);
                 assert!(off < 1e-3, "{isa} {variant} {}: {off}", parameter.name);
             }
-        }
-    }
-}
-
-/// Along each tensor's own gradient the loss must rise as steeply as the gradient says.
-#[test]
-fn gradients_are_slopes_of_the_loss() {
-    let isa = Isa::detect().unwrap();
-    let dropped = Trained::Lora(Lora {
-        rank: 3,
-        dropout: 0.3,
-        ..Lora::default()
-    });
-    let cases = [
-        (Trained::All, "causal"),
-        (Trained::All, "contrast"),
-        (Trained::Head, "causal"),
-        (dropped, "causal"),
-    ];
-    for (trained, objective) in cases {
-        let (mut network, mut parameters) = network("untied_bias", &trained, isa);
-        let noise: Vec<f32> = (0..parameters.len())
-            .map(|i| (i as f32 * 0.7).sin())
-            .collect();
-        for (value, noise) in parameters.values.iter_mut().zip(&noise) {
-            *value += 0.05 * noise;
-        }
-        network.refresh(&parameters.values);
-        let batch = step(objective);
-        let (_, sums) = gradients(&network, &parameters, &batch);
-        for parameter in parameters.tensors.clone() {
-            let slope = &sums[parameter.range.clone()];
-            let length = slope
-                .iter()
-                .map(|v| f64::from(*v).powi(2))
-                .sum::<f64>()
-                .sqrt();
-            let mut at = |step: f64| {
-                let mut moved = parameters.clone();
-                let values = &mut moved.values[parameter.range.clone()];
-                for (value, slope) in values.iter_mut().zip(slope) {
-                    *value += (step * f64::from(*slope) / length) as f32;
-                }
-                network.refresh(&moved.values);
-                gradients(&network, &moved, &batch).0
-            };
-            let h = 4e-3;
-            let found = (at(h) - at(-h)) / (2.0 * h);
-            let off = (found / length - 1.0).abs();
-            assert!(
-                off < 5e-3,
-                "{trained:?} {objective} {}: {found} for {length}",
-                parameter.name
-            );
         }
     }
 }

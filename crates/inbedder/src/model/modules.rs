@@ -43,6 +43,31 @@ impl ModelSpec {
         (0..self.layers).flat_map(of_layer).collect()
     }
 
+    /// Hugging Face's name of the token embedding.
+    pub fn embedding_name(&self) -> String {
+        weight(self.hugging_face_names().embedding)
+    }
+
+    /// Hugging Face's name of the language-model head, which may be the token embedding.
+    pub fn head_name(&self) -> String {
+        match self.tied_head {
+            true => self.embedding_name(),
+            false => weight(self.hugging_face_names().head),
+        }
+    }
+
+    /// Hugging Face's name of the norm behind the last layer.
+    pub fn final_norm_name(&self) -> String {
+        weight(self.hugging_face_names().final_norm)
+    }
+
+    /// Hugging Face's names of a layer's norms: before attention, and before the MLP.
+    pub fn norm_names(&self, layer: usize) -> [String; 2] {
+        let names = self.hugging_face_names();
+        [names.attention_norm, names.mlp_norm]
+            .map(|name| weight(&name.replace("{}", &layer.to_string())))
+    }
+
     /// The names that Hugging Face's files of this family have.
     pub(crate) fn hugging_face_names(&self) -> &'static TensorNames {
         &self.family().config_names
@@ -125,6 +150,10 @@ impl ModelSpec {
             });
         }
     }
+}
+
+fn weight(layer: &str) -> String {
+    format!("{layer}.weight")
 }
 
 /// Where a tensor's name stands among those of a file format.
