@@ -98,22 +98,26 @@ fn step(objective: &str) -> Batch {
     let rows = rows();
     let targets: usize = rows.iter().map(|row| row.answer_ids.len()).sum();
     let bags = rows.iter().filter(|row| !row.bag.is_empty()).count();
+    let none = Scale {
+        causal: 0.0,
+        ..CAUSAL
+    };
     let scale = match objective {
         "causal" => Scale {
             causal: 1.0 / targets as f32,
-            ..CAUSAL
+            ..none
         },
         "contrast" => Scale {
-            causal: 0.0,
-            whole_answer: 0.0,
             contrast: 1.0 / bags as f32,
-            cosine: 0.0,
+            ..none
+        },
+        "cosine" => Scale {
+            cosine: 2.0 / (bags * (bags - 1)) as f32,
+            ..none
         },
         _ => Scale {
-            causal: 0.0,
             whole_answer: 1.0 / bags as f32,
-            contrast: 0.0,
-            cosine: 0.0,
+            ..none
         },
     };
     Batch::new(&rows, scale)

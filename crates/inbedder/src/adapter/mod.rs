@@ -21,6 +21,7 @@ mod tests;
 
 pub use defaults::{AdapterBase, AdapterDefaults};
 pub use save::{AdapterDtype, save};
+pub(crate) use source::builtin_adapter;
 pub use source::{AdapterChoice, AdapterRef, AdapterSource, BuiltinAdapter};
 
 use std::collections::BTreeMap;

@@ -68,10 +68,6 @@ impl fmt::Debug for BuiltinAdapter {
 }
 
 /// The adapter of a folder with all three files, compiled in; a path as of `include_bytes!`.
-#[allow(
-    unused_macros,
-    reason = "the list of built-in models uses it once it has an adapter"
-)]
 macro_rules! builtin_adapter {
     ($name:literal, $folder:literal) => {
         $crate::adapter::BuiltinAdapter {
@@ -82,7 +78,6 @@ macro_rules! builtin_adapter {
         }
     };
 }
-#[allow(unused_imports, reason = "as above")]
 pub(crate) use builtin_adapter;
 
 /// Where an adapter's files are.

@@ -260,4 +260,5 @@ fn asked_to_stop_it_stops() {
 }
 
 mod adapters;
+mod default_adapter;
 mod default_model;

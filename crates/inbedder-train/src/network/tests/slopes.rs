@@ -26,6 +26,7 @@ fn gradients_are_slopes_of_the_loss() {
             (Trained::Head, "causal"),
             (dropped, "causal"),
             (lora(variant), "contrast"),
+            (lora(variant), "cosine"),
         ] {
             check(variant, &trained, objective);
         }
