@@ -146,7 +146,7 @@ fn full_gradients_are_those_of_autograd() {
         for variant in ["tied", "untied_bias", "rope_llama3"] {
             let (network, parameters) = network(variant, &Trained::All, isa);
             let file = tensors(&golden().join(format!("train/{variant}/full.safetensors")));
-            for objective in ["causal", "bag"] {
+            for objective in ["causal", "bag", "cosine"] {
                 let Some(expected) = file.get(&format!("{objective}.loss")) else {
                     continue;
                 };
@@ -171,18 +171,21 @@ fn gradients_of_adapters_are_those_of_autograd() {
             fill_adapter(variant, &mut parameters);
             network.refresh(&parameters.values);
             let file = tensors(&golden().join(format!("train/{variant}/lora.safetensors")));
-            let (loss, sums) = gradients(&network, &parameters, &step("causal"));
-            let off = (loss / f64::from(file["causal.loss"][0]) - 1.0).abs();
-            assert!(off < 1e-5, "{isa} {variant}: loss off by {off}");
-            for parameter in &parameters.tensors {
-                let [rows, columns] = parameter.shape;
-                let stored = &file[&format!("causal.gradient.{}", peft_name(parameter))];
-                let expected = match parameter.name.ends_with("lora_B") {
-                    true => transposed(stored, [columns, rows]),
-                    false => stored.clone(),
-                };
-                let off = difference(&sums[parameter.range.clone()], &expected);
-                assert!(off < 1e-3, "{isa} {variant} {}: {off}", parameter.name);
+            for objective in ["causal", "cosine"] {
+                let (loss, sums) = gradients(&network, &parameters, &step(objective));
+                let off = (loss / f64::from(file[&format!("{objective}.loss")][0]) - 1.0).abs();
+                assert!(off < 1e-5, "{isa} {variant} {objective}: loss off by {off}");
+                for parameter in &parameters.tensors {
+                    let [rows, columns] = parameter.shape;
+                    let name = peft_name(parameter);
+                    let stored = &file[&format!("{objective}.gradient.{name}")];
+                    let expected = match parameter.name.ends_with("lora_B") {
+                        true => transposed(stored, [columns, rows]),
+                        false => stored.clone(),
+                    };
+                    let off = difference(&sums[parameter.range.clone()], &expected);
+                    assert!(off < 1e-3, "{isa} {variant} {objective} {name}: {off}");
+                }
             }
         }
     }
