@@ -79,6 +79,12 @@ pub enum Error {
         /// Length of its gradient.
         gradient_norm: f64,
     },
+    /// A base model that cannot be written with trained weights in the place of its own.
+    #[error("only LoRA can be trained on this model, since it could not be written with other weights: {source}")]
+    Unwritable {
+        /// Why not.
+        source: inbedder::Error,
+    },
     /// A run that is there already.
     #[error("{path} holds the checkpoints of a run; --resume goes on with it", path = path.display())]
     Exists {

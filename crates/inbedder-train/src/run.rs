@@ -9,7 +9,7 @@ use crate::trainer::{StepReport, Trainer};
 use crate::validation::exact_match;
 use crate::{Error, Result, export};
 use inbedder::adapter::{AdapterBase, AdapterChoice, AdapterDtype, save};
-use inbedder::export::export_trained;
+use inbedder::export::{check_folder, export_trained};
 use inbedder::source::ModelFiles;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -62,8 +62,9 @@ pub enum End {
 /// Runs a trainer to its end, or until it is told to stop.
 ///
 /// # Errors
-/// [`Error::Exists`] for a run that is there and is not to be resumed; [`Error::NotFinite`], with the
-/// step's rows in `not-finite.jsonl`; what cannot be read or written.
+/// Before the first step [`Error::Exists`] for a run that is there and is not to be resumed, and
+/// [`Error::Unwritable`]; [`Error::NotFinite`], with the step's rows in `not-finite.jsonl`; what cannot be
+/// read or written.
 pub fn run(
     trainer: &mut Trainer,
     base: &Base,
@@ -111,6 +112,9 @@ impl<'a> Run<'a> {
         held_out: &'a Measured,
         care: &'a Care,
     ) -> Result<Self> {
+        if !matches!(trainer.settings().trained, Trained::Lora(_)) {
+            check_folder(&base.files).map_err(|source| Error::Unwritable { source })?;
+        }
         let sha256 = base.files.sha256()?;
         let identity = Identity {
             base: sha256.clone(),

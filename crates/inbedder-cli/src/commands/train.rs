@@ -65,7 +65,8 @@ fn finish(
     let care = Care {
         out: out.to_path_buf(),
         resume: args.resume,
-        checkpoint_every: Duration::from_secs_f64(60.0 * args.care.checkpoint_minutes.max(0.0)),
+        checkpoint_every: Duration::try_from_secs_f64(60.0 * args.care.checkpoint_minutes.max(0.0))
+            .unwrap_or(Duration::MAX),
         keep: args.care.keep,
         validate_every: args.care.validate_every.max(1),
     };

@@ -284,28 +284,23 @@ fn settings_that_make_no_sense_are_named() {
             Err(error) => error.to_string(),
         }
     };
-    let plain = Lora::default;
-    assert!(load(Lora { rank: 0, ..plain() }).contains("rank"));
-    assert!(
-        load(Lora {
-            dropout: 1.0,
-            ..plain()
-        })
-        .contains("dropout")
-    );
-    assert!(
-        load(Lora {
-            top_layers: Some(0),
-            ..plain()
-        })
-        .contains("top layers")
-    );
-    let targets = vec!["qkv_proj".to_string()];
-    let message = load(Lora { targets, ..plain() });
-    assert!(
-        message.contains("qkv_proj") && message.contains("o_proj"),
-        "{message}"
-    );
+    type Change = fn(&mut Lora);
+    let wrong: [(&str, Change); 10] = [
+        ("rank", |l| l.rank = 0),
+        ("alpha", |l| l.alpha = 0.0),
+        ("alpha", |l| l.alpha = -1.0),
+        ("alpha", |l| l.alpha = f32::NAN),
+        ("alpha", |l| l.alpha = f32::INFINITY),
+        ("dropout", |l| l.dropout = 1.0),
+        ("dropout", |l| l.dropout = f32::NAN),
+        ("top layers", |l| l.top_layers = Some(0)),
+        ("qkv_proj", |l| l.targets = vec!["qkv_proj".to_string()]),
+        ("o_proj", |l| l.targets = vec!["qkv_proj".to_string()]),
+    ];
+    for (i, (part, change)) in wrong.into_iter().enumerate() {
+        let mut lora = Lora::default();
+        change(&mut lora);
+        let message = load(lora);
+        assert!(message.contains(part), "case {i}: {message}");
+    }
 }
-
-mod cosine;

@@ -128,3 +128,36 @@ fn a_look_that_fails_leaves_no_model() {
         .collect();
     assert_eq!(left, ["metrics.jsonl"]);
 }
+
+#[test]
+fn a_base_that_could_not_be_written_is_refused_before_the_first_step() {
+    let dir = TempDir::new().unwrap();
+    let gguf = dir.path().join("llama3.gguf");
+    let folder = files(&golden("rope_llama3"));
+    inbedder::export::export(&folder, None, &gguf, None).unwrap();
+    let model = ModelFiles::Gguf(gguf);
+    for trained in [Trained::All, Trained::Head] {
+        let mut trainer = trainer(&model, settings(trained)).unwrap();
+        let (held_out, care) = (Measured::default(), care(&dir.path().join("out")));
+        let base = base(model.clone());
+        let refused = run(&mut trainer, &base, &held_out, &care, &Kept::default()).unwrap_err();
+        assert!(matches!(refused, Error::Unwritable { .. }), "{refused}");
+        assert!(refused.to_string().contains("rope_freqs"), "{refused}");
+        assert_eq!(trainer.step(), 0);
+        assert!(!care.out.exists());
+    }
+}
+
+#[test]
+fn a_run_without_a_step_is_refused() {
+    let model = files(&golden("gqa_tied"));
+    let mut data = measured(&model, passages());
+    for passage in &mut data.passages {
+        passage.weight = 1e-9;
+    }
+    let checkpoint = inbedder::checkpoint::Checkpoint::open(&model).unwrap();
+    let Err(refused) = Trainer::new(checkpoint, settings(lora()), data) else {
+        panic!("accepted");
+    };
+    assert!(refused.to_string().contains("mix: weights"), "{refused}");
+}
