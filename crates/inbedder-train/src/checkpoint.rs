@@ -256,7 +256,14 @@ fn read_numbers(path: &Path, step: u64) -> Result<(Vec<f32>, Moments)> {
     let bytes = fs::read(path).map_err(Error::io(path))?;
     let file = SafeTensors::deserialize(&bytes).map_err(wrong)?;
     let numbers = |name: &str| -> Result<Vec<f32>> {
-        let (words, _) = file.tensor(name).map_err(wrong)?.data().as_chunks::<4>();
+        let tensor = file.tensor(name).map_err(wrong)?;
+        if tensor.dtype() != Dtype::F32 {
+            return Err(Error::Numbers {
+                path: path.to_path_buf(),
+                problem: format!("{name} is {}, expected F32", tensor.dtype()),
+            });
+        }
+        let (words, _) = tensor.data().as_chunks::<4>();
         Ok(words.iter().map(|word| f32::from_le_bytes(*word)).collect())
     };
     let moments = Moments {

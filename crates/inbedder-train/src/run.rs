@@ -149,12 +149,14 @@ impl<'a> Run<'a> {
                 rows,
                 loss,
                 gradient_norm,
+                ..
             }) => {
-                write_rows(&self.care.out, &rows)?;
+                let path = Some(write_rows(&self.care.out, &rows)?);
                 return Err(Error::NotFinite {
                     rows,
                     loss,
                     gradient_norm,
+                    path,
                 });
             }
             other => other?,
@@ -291,11 +293,13 @@ fn remove(folder: &Path) -> Result<()> {
     }
 }
 
-fn write_rows(out: &Path, rows: &crate::data::dump::Step) -> Result<()> {
+/// Writes a step's rows down, and says where.
+fn write_rows(out: &Path, rows: &crate::data::dump::Step) -> Result<PathBuf> {
     let path = out.join("not-finite.jsonl");
     let mut line = serde_json::to_vec(rows).map_err(Error::json(&path))?;
     line.push(b'\n');
-    std::fs::write(&path, line).map_err(Error::io(&path))
+    std::fs::write(&path, line).map_err(Error::io(&path))?;
+    Ok(path)
 }
 
 #[cfg(test)]

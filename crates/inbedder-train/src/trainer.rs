@@ -195,6 +195,7 @@ impl Trainer {
                 rows: Box::new(Step::new(number + 1, rows)),
                 loss,
                 gradient_norm,
+                path: None,
             });
         }
         self.update(&report);

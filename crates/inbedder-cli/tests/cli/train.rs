@@ -201,7 +201,8 @@ fn a_loss_that_is_no_number_stops_the_run_and_leaves_its_rows() {
         .position(|arg| *arg == "--learning-rate")
         .unwrap();
     args.remove(at);
-    dir.run(&args).fails(1, &["step", "loss"]);
+    dir.run(&args)
+        .fails(1, &["step", "loss", "rows are in out", "not-finite.jsonl"]);
     let text = std::fs::read_to_string(dir.path("out").join("not-finite.jsonl")).unwrap();
     let step: Value = serde_json::from_str(text.trim()).unwrap();
     assert!(!step["rows"].as_array().unwrap().is_empty());

@@ -69,3 +69,22 @@ fn what_killed_saves_left_is_removed() {
     checkpoints.save(&trainer, Totals::default(), 1).unwrap();
     assert_eq!(checkpoints.names().unwrap(), ["00000001"]);
 }
+
+#[test]
+fn numbers_of_another_format_are_refused_by_name() {
+    let (dir, checkpoints, mut trainer) = made();
+    let path = dir.path().join("checkpoints/00000001").join(NUMBERS);
+    let bytes = vec![0; 4 * trainer.parameters().len()];
+    let views = ["values", "first", "second"].map(|name| {
+        let (dtype, width) = match name {
+            "second" => (Dtype::BF16, 2),
+            _ => (Dtype::F32, 4),
+        };
+        let view = TensorView::new(dtype, vec![bytes.len() / width], &bytes);
+        (name, view.unwrap())
+    });
+    safetensors::serialize_to_file(views, None, &path).unwrap();
+    let message = checkpoints.resume(&mut trainer).unwrap_err().to_string();
+    let named = message.contains(NUMBERS) && message.contains("second is BF16");
+    assert!(named, "{message}");
+}
