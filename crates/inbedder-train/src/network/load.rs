@@ -156,7 +156,6 @@ impl Network {
             rotary: RotaryTable::new(&spec, MAX_TOKENS),
             spec,
             isa,
-            precision,
             layers,
             final_norm,
             head,

@@ -6,6 +6,7 @@ mod slopes;
 use super::*;
 use crate::data::dump::Step;
 use inbedder::source::ModelFiles;
+use inbedder_kernels::Precision;
 use safetensors::SafeTensors;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -35,6 +36,15 @@ fn tensors(path: &std::path::Path) -> HashMap<String, Vec<f32>> {
 }
 
 fn network(variant: &str, trained: &Trained, isa: Isa) -> (Network, Parameters) {
+    network_in(Precision::F32, variant, trained, isa)
+}
+
+fn network_in(
+    precision: Precision,
+    variant: &str,
+    trained: &Trained,
+    isa: Isa,
+) -> (Network, Parameters) {
     let folder = golden().join("train").join(variant);
     let files = ModelFiles::Folder {
         config: folder.join("config.json"),
@@ -43,7 +53,7 @@ fn network(variant: &str, trained: &Trained, isa: Isa) -> (Network, Parameters) 
         weights: vec![folder.join("model.safetensors")],
     };
     let checkpoint = Checkpoint::open(&files).unwrap();
-    Network::load(checkpoint, trained, isa, Precision::F32, 1).unwrap()
+    Network::load(checkpoint, trained, isa, precision, 1).unwrap()
 }
 
 fn lora(variant: &str) -> Trained {
@@ -179,6 +189,27 @@ fn gradients_of_adapters_are_those_of_autograd() {
                 };
                 let off = difference(&sums[parameter.range.clone()], &expected);
                 assert!(off < 1e-3, "{isa} {variant} {}: {off}", parameter.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn bf16_is_for_what_is_frozen_alone() {
+    for isa in Isa::available() {
+        for variant in ["tied", "untied_bias"] {
+            for trained in [Trained::All, Trained::Head, lora(variant)] {
+                let of = |precision| {
+                    let (mut network, mut parameters) =
+                        network_in(precision, variant, &trained, isa);
+                    let before = gradients(&network, &parameters, &step("causal"));
+                    let values = parameters.values.iter_mut().zip(&before.1);
+                    values.for_each(|(value, gradient)| *value -= 0.1 * gradient);
+                    network.refresh(&parameters.values);
+                    [before, gradients(&network, &parameters, &step("causal"))]
+                };
+                let same = of(Precision::F32) == of(Precision::Bf16);
+                assert_eq!(same, trained == Trained::All, "{isa} {variant} {trained:?}");
             }
         }
     }
