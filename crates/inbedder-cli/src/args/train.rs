@@ -222,7 +222,7 @@ pub(crate) struct CareArgs {
     /// Steps between looks at the held-out texts
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub(crate) validate_every: u64,
-    /// Held-out questions that are looked at each time
+    /// Look at whole held-out texts until they have N questions
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub(crate) validation_questions: usize,
 }
