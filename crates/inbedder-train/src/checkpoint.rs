@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 const FOLDER: &str = "checkpoints";
 const STATE: &str = "state.json";
 const NUMBERS: &str = "state.safetensors";
+/// End of the name of a folder that is being written.
+const PARTIAL: &str = ".partial";
 const VERSION: u32 = 1;
 
 /// What a run's numbers belong to.
@@ -61,36 +63,70 @@ impl Checkpoints {
     /// # Errors
     /// A folder that cannot be read.
     pub(crate) fn steps(&self) -> Result<Vec<u64>> {
+        let names = self.names()?;
+        let mut steps: Vec<u64> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        steps.sort_unstable();
+        Ok(steps)
+    }
+
+    /// Names in the folder, none if there is no folder.
+    fn names(&self) -> Result<Vec<String>> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(Error::io(&self.folder)(error)),
         };
-        let mut steps = Vec::new();
+        let mut names = Vec::new();
         for entry in entries {
             let entry = entry.map_err(Error::io(&self.folder))?;
-            steps.extend(
-                entry
-                    .file_name()
-                    .to_str()
-                    .and_then(|name| name.parse::<u64>().ok()),
-            );
+            names.extend(entry.file_name().into_string());
         }
-        steps.sort_unstable();
-        Ok(steps)
+        Ok(names)
     }
 
-    /// Writes the trainer's state down and removes all but the last `keep` checkpoints.
+    /// Writes the trainer's state down, unless it is there, and removes all but the last `keep`
+    /// checkpoints and what killed saves have left.
     ///
     /// # Errors
-    /// What cannot be written.
+    /// What cannot be read or written.
     pub(crate) fn save(&self, trainer: &Trainer, totals: Totals, keep: usize) -> Result<()> {
-        let step = trainer.step();
-        let partial = self.folder.join(format!(".{step}.partial"));
-        let io = Error::io;
-        if partial.exists() {
-            fs::remove_dir_all(&partial).map_err(io(&partial))?;
+        self.remove_partial()?;
+        let whole = self.at(trainer.step());
+        // One that cannot be read is no checkpoint, and is replaced.
+        if !self.holds(&whole, trainer).unwrap_or(false) {
+            self.write(&whole, trainer, totals)?;
         }
+        let steps = self.steps()?;
+        for old in &steps[..steps.len().saturating_sub(keep.max(1))] {
+            let old = self.at(*old);
+            fs::remove_dir_all(&old).map_err(Error::io(&old))?;
+        }
+        Ok(())
+    }
+
+    /// The folder of a step's checkpoint.
+    fn at(&self, step: u64) -> PathBuf {
+        self.folder.join(format!("{step:08}"))
+    }
+
+    /// Whether a checkpoint is the trainer's to the bit. Its times may differ: they are measured.
+    fn holds(&self, folder: &Path, trainer: &Trainer) -> Result<bool> {
+        if !folder.exists() {
+            return Ok(false);
+        }
+        let state = self.state(folder)?;
+        let (values, moments) = read_numbers(&folder.join(NUMBERS), state.step)?;
+        let (now, there) = (numbers(trainer), [&values, &moments.first, &moments.second]);
+        let mut pairs = now.iter().zip(there);
+        Ok(state.step == trainer.step() && pairs.all(|((_, now), there)| same(now, there)))
+    }
+
+    /// Writes a checkpoint under another name and renames it. Only one that cannot be used is removed for
+    /// it, so that a kill in between loses nothing.
+    fn write(&self, whole: &Path, trainer: &Trainer, totals: Totals) -> Result<()> {
+        let step = trainer.step();
+        let partial = self.folder.join(format!(".{step}{PARTIAL}"));
+        let io = Error::io;
         fs::create_dir_all(&partial).map_err(io(&partial))?;
         let state = State {
             version: VERSION,
@@ -107,15 +143,19 @@ impl Checkpoints {
             let file = fs::File::open(&path).map_err(io(&path))?;
             file.sync_all().map_err(io(&path))?;
         }
-        let whole = self.folder.join(format!("{step:08}"));
         if whole.exists() {
-            fs::remove_dir_all(&whole).map_err(io(&whole))?;
+            fs::remove_dir_all(whole).map_err(io(whole))?;
         }
-        fs::rename(&partial, &whole).map_err(io(&whole))?;
-        let steps = self.steps()?;
-        for old in &steps[..steps.len().saturating_sub(keep.max(1))] {
-            let old = self.folder.join(format!("{old:08}"));
-            fs::remove_dir_all(&old).map_err(io(&old))?;
+        fs::rename(&partial, whole).map_err(io(whole))
+    }
+
+    /// Removes what killed saves have left.
+    fn remove_partial(&self) -> Result<()> {
+        for name in self.names()? {
+            if name.starts_with('.') && name.ends_with(PARTIAL) {
+                let path = self.folder.join(name);
+                fs::remove_dir_all(&path).map_err(Error::io(&path))?;
+            }
         }
         Ok(())
     }
@@ -129,7 +169,15 @@ impl Checkpoints {
         let Some(step) = self.steps()?.last().copied() else {
             return Ok(None);
         };
-        let folder = self.folder.join(format!("{step:08}"));
+        let folder = self.at(step);
+        let state = self.state(&folder)?;
+        let (values, moments) = read_numbers(&folder.join(NUMBERS), state.step)?;
+        trainer.restore(values, moments)?;
+        Ok(Some(state.totals))
+    }
+
+    /// What a checkpoint of this run says of itself.
+    fn state(&self, folder: &Path) -> Result<State> {
         let path = folder.join(STATE);
         let bytes = fs::read(&path).map_err(Error::io(&path))?;
         let state: State = serde_json::from_slice(&bytes).map_err(Error::json(&path))?;
@@ -137,13 +185,27 @@ impl Checkpoints {
             let problem = format!("version {}, this program knows {VERSION}", state.version);
             return Err(Error::setting("checkpoint", problem));
         }
-        if let Some(what) = difference(&state.identity, &self.identity) {
-            return Err(Error::OtherRun { path, what });
+        match difference(&state.identity, &self.identity) {
+            Some(what) => Err(Error::OtherRun { path, what }),
+            None => Ok(state),
         }
-        let (values, moments) = read_numbers(&folder.join(NUMBERS), state.step)?;
-        trainer.restore(values, moments)?;
-        Ok(Some(state.totals))
     }
+}
+
+/// All that a checkpoint holds of numbers, by their names in it.
+fn numbers(trainer: &Trainer) -> [(&'static str, &[f32]); 3] {
+    let moments = trainer.moments();
+    [
+        ("values", &trainer.parameters().values),
+        ("first", &moments.first),
+        ("second", &moments.second),
+    ]
+}
+
+/// Equal to the bit.
+fn same(a: &[f32], b: &[f32]) -> bool {
+    let mut pairs = a.iter().zip(b);
+    a.len() == b.len() && pairs.all(|(a, b)| a.to_bits() == b.to_bits())
 }
 
 /// The name of the first thing that differs.
@@ -165,13 +227,7 @@ fn difference(a: &Identity, b: &Identity) -> Option<String> {
 }
 
 fn write_numbers(path: &Path, trainer: &Trainer) -> Result<()> {
-    let moments = trainer.moments();
-    let bytes = [
-        ("values", &trainer.parameters().values),
-        ("first", &moments.first),
-        ("second", &moments.second),
-    ]
-    .map(|(name, numbers)| {
+    let bytes = numbers(trainer).map(|(name, numbers)| {
         let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
         (name, bytes)
     });
@@ -200,7 +256,14 @@ fn read_numbers(path: &Path, step: u64) -> Result<(Vec<f32>, Moments)> {
     let bytes = fs::read(path).map_err(Error::io(path))?;
     let file = SafeTensors::deserialize(&bytes).map_err(wrong)?;
     let numbers = |name: &str| -> Result<Vec<f32>> {
-        let (words, _) = file.tensor(name).map_err(wrong)?.data().as_chunks::<4>();
+        let tensor = file.tensor(name).map_err(wrong)?;
+        if tensor.dtype() != Dtype::F32 {
+            return Err(Error::Numbers {
+                path: path.to_path_buf(),
+                problem: format!("{name} is {}, expected F32", tensor.dtype()),
+            });
+        }
+        let (words, _) = tensor.data().as_chunks::<4>();
         Ok(words.iter().map(|word| f32::from_le_bytes(*word)).collect())
     };
     let moments = Moments {
@@ -231,3 +294,6 @@ pub(crate) fn fingerprint(data: &Measured) -> String {
         .map(|byte| format!("{byte:02x}"))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

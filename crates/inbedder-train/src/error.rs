@@ -70,7 +70,7 @@ pub enum Error {
         problem: String,
     },
     /// A loss or a gradient that is no number.
-    #[error("step {}: loss {loss}, gradient of length {gradient_norm}", rows.step)]
+    #[error("step {}: loss {loss}, gradient of length {gradient_norm}{}", rows.step, rows_in(path.as_deref()))]
     NotFinite {
         /// What the step learnt from.
         rows: Box<crate::data::dump::Step>,
@@ -78,6 +78,16 @@ pub enum Error {
         loss: f64,
         /// Length of its gradient.
         gradient_norm: f64,
+        /// Where the rows were written down; a trainer by itself writes nothing.
+        path: Option<PathBuf>,
+    },
+    /// A base model that cannot be written with trained weights in the place of its own.
+    #[error(
+        "only LoRA can be trained on this model, since it could not be written with other weights: {source}"
+    )]
+    Unwritable {
+        /// Why not.
+        source: inbedder::Error,
     },
     /// A run that is there already.
     #[error("{path} holds the checkpoints of a run; --resume goes on with it", path = path.display())]
@@ -135,4 +145,10 @@ impl Error {
             problem: problem.to_string(),
         }
     }
+}
+
+fn rows_in(path: Option<&Path>) -> String {
+    path.map_or_else(String::new, |path| {
+        format!("; its rows are in {}", path.display())
+    })
 }

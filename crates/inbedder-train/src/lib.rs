@@ -21,6 +21,8 @@ mod random;
 mod run;
 pub mod schedule;
 mod settings;
+#[cfg(test)]
+mod support;
 mod trainer;
 mod validation;
 

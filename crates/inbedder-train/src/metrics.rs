@@ -68,8 +68,7 @@ pub struct ValidationRecord {
     /// apart.
     #[serde(deserialize_with = "Option::deserialize")]
     pub validation_loss: Option<f64>,
-    /// Share of greedy answers that are one of the right ones, word by word; `None` where a model
-    /// cannot be asked before it is merged.
+    /// Share of greedy answers that are one of the right ones, word by word; `None` if nothing is held out.
     pub exact_match: Option<f64>,
 }
 

@@ -1,6 +1,7 @@
 //! AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", arXiv 1711.05101), with
 //! PyTorch's order of operations.
 
+use crate::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,28 @@ impl Moments {
 }
 
 impl AdamW {
+    /// Refuses numbers that make no sense.
+    ///
+    /// # Errors
+    /// [`Error::Setting`].
+    pub fn check(&self) -> Result<()> {
+        for (what, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+            if !(0.0..1.0).contains(&beta) {
+                let problem = format!("is {beta}, expected 0 up to but not 1");
+                return Err(Error::setting(what, problem));
+            }
+        }
+        if !(self.eps > 0.0 && self.eps.is_finite()) {
+            let problem = format!("is {}, expected a number above 0", self.eps);
+            return Err(Error::setting("eps", problem));
+        }
+        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
+            let problem = format!("is {}, expected a number from 0", self.weight_decay);
+            return Err(Error::setting("weight decay", problem));
+        }
+        Ok(())
+    }
+
     /// Takes one step with gradients that are multiplied by `scale` first.
     ///
     /// # Panics

@@ -8,8 +8,8 @@ use crate::network::Trained;
 use crate::trainer::{StepReport, Trainer};
 use crate::validation::exact_match;
 use crate::{Error, Result, export};
-use inbedder::adapter::{AdapterBase, AdapterDtype, save};
-use inbedder::export::export_trained;
+use inbedder::adapter::{AdapterBase, AdapterChoice, AdapterDtype, save};
+use inbedder::export::{check_folder, export_trained};
 use inbedder::source::ModelFiles;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -62,8 +62,9 @@ pub enum End {
 /// Runs a trainer to its end, or until it is told to stop.
 ///
 /// # Errors
-/// [`Error::Exists`] for a run that is there and is not to be resumed; [`Error::NotFinite`], with the
-/// step's rows in `not-finite.jsonl`; what cannot be read or written.
+/// Before the first step [`Error::Exists`] for a run that is there and is not to be resumed, and
+/// [`Error::Unwritable`]; [`Error::NotFinite`], with the step's rows in `not-finite.jsonl`; what cannot be
+/// read or written.
 pub fn run(
     trainer: &mut Trainer,
     base: &Base,
@@ -111,6 +112,9 @@ impl<'a> Run<'a> {
         held_out: &'a Measured,
         care: &'a Care,
     ) -> Result<Self> {
+        if !matches!(trainer.settings().trained, Trained::Lora(_)) {
+            check_folder(&base.files).map_err(|source| Error::Unwritable { source })?;
+        }
         let sha256 = base.files.sha256()?;
         let identity = Identity {
             base: sha256.clone(),
@@ -145,12 +149,14 @@ impl<'a> Run<'a> {
                 rows,
                 loss,
                 gradient_norm,
+                ..
             }) => {
-                write_rows(&self.care.out, &rows)?;
+                let path = Some(write_rows(&self.care.out, &rows)?);
                 return Err(Error::NotFinite {
                     rows,
                     loss,
                     gradient_norm,
+                    path,
                 });
             }
             other => other?,
@@ -177,20 +183,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Writes the adapter as it is, and looks at held-out passages with it.
+    /// Looks at held-out passages with the model as it is.
     fn validate(&mut self) -> Result<ValidationRecord> {
         let held_out = !self.held_out.passages.is_empty();
         let validation_loss = held_out
             .then(|| self.trainer.loss_of(self.held_out))
             .transpose()?;
-        let exact_match = match self.trainer.settings().trained {
-            Trained::Lora(_) if held_out => {
-                self.export()?;
-                let (files, out) = (&self.base.files, &self.care.out);
-                Some(exact_match(files, out, self.trainer, self.held_out)?)
-            }
-            _ => None,
-        };
+        let exact_match = held_out.then(|| self.exact_match()).transpose()?;
         let record = ValidationRecord {
             step: self.trainer.step(),
             validation_loss,
@@ -200,24 +199,51 @@ impl<'a> Run<'a> {
         Ok(record)
     }
 
+    /// Share of right answers. What is asked is what was written: the adapter, which stays, or a whole
+    /// model, which is removed again.
+    fn exact_match(&self) -> Result<f64> {
+        let (settings, out) = (self.trainer.settings(), &self.care.out);
+        if let Trained::Lora(_) = settings.trained {
+            self.export()?;
+            let adapter = AdapterChoice::Reference(out.display().to_string());
+            return exact_match(&self.base.files, adapter, settings, self.held_out);
+        }
+        let folder = out.join(".validation");
+        // One that is there was left by a run that was killed while it looked.
+        remove(&folder)?;
+        let asked = self
+            .export_model(&folder.join("model"))
+            .and_then(|files| exact_match(&files, AdapterChoice::None, settings, self.held_out));
+        let removed = remove(&folder);
+        let share = asked?;
+        removed.map(|()| share)
+    }
+
     /// Writes what was made: the adapter, or a whole model in `model/`.
     fn finish(&self) -> Result<()> {
-        let parameters = self.trainer.parameters();
         let output = self.care.out.join("model");
         match self.trainer.settings().trained {
             Trained::Lora(_) => self.export(),
             // It appears whole, so one that is there was written by the run that ended here.
             Trained::All | Trained::Head if output.exists() => Ok(()),
-            Trained::All | Trained::Head => {
-                let tensors = parameters.tensors.iter();
-                let trained = tensors.map(|tensor| {
-                    let values = &parameters.values[tensor.range.clone()];
-                    (tensor.name.clone(), values)
-                });
-                let files = &self.base.files;
-                Ok(export_trained(files, &trained.collect(), &output, None)?)
-            }
+            Trained::All | Trained::Head => self.export_model(&output).map(drop),
         }
+    }
+
+    /// Writes the base with the trained weights in their places to a new folder.
+    fn export_model(&self, folder: &Path) -> Result<ModelFiles> {
+        let parameters = self.trainer.parameters();
+        let tensors = parameters.tensors.iter();
+        let trained = tensors.map(|tensor| {
+            let values = &parameters.values[tensor.range.clone()];
+            (tensor.name.clone(), values)
+        });
+        export_trained(&self.base.files, &trained.collect(), folder, None)?;
+        Ok(ModelFiles::Folder {
+            config: folder.join("config.json"),
+            tokenizer: folder.join("tokenizer.json"),
+            weights: vec![folder.join("model.safetensors")],
+        })
     }
 
     fn export(&self) -> Result<()> {
@@ -260,9 +286,21 @@ fn write_adapter(
     Ok(save(out, &adapter, dtype)?)
 }
 
-fn write_rows(out: &Path, rows: &crate::data::dump::Step) -> Result<()> {
+fn remove(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(Error::io(folder)),
+    }
+}
+
+/// Writes a step's rows down, and says where.
+fn write_rows(out: &Path, rows: &crate::data::dump::Step) -> Result<PathBuf> {
     let path = out.join("not-finite.jsonl");
     let mut line = serde_json::to_vec(rows).map_err(Error::json(&path))?;
     line.push(b'\n');
-    std::fs::write(&path, line).map_err(Error::io(&path))
+    std::fs::write(&path, line).map_err(Error::io(&path))?;
+    Ok(path)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use crate::network::Trained;
 use crate::optimizer::AdamW;
 use crate::schedule::Schedule;
 use crate::{Error, Result};
+use inbedder::MAX_TOKENS;
 use serde::{Deserialize, Serialize};
 
 /// What the loss is made of.
@@ -47,7 +48,8 @@ pub struct Settings {
     pub answers: Answers,
     /// The prompt pattern, or its name.
     pub template: String,
-    /// Longest prompt with its longest answer, in tokens; questions over it are left out.
+    /// Longest prompt with its longest answer, in tokens, at most [`MAX_TOKENS`]; questions over it are left
+    /// out.
     pub max_tokens: usize,
     /// Distinct tokens of a step of the optimiser, at most.
     pub tokens_per_step: usize,
@@ -109,6 +111,10 @@ impl Settings {
                 return wrong(what, "expected at least 1");
             }
         }
+        if self.max_tokens > MAX_TOKENS {
+            let problem = format!("is {}, expected at most {MAX_TOKENS}", self.max_tokens);
+            return Err(Error::setting("tokens per prompt", problem));
+        }
         if self.epochs == 0 || self.max_steps == Some(0) {
             return wrong("epochs", "expected at least one, and at least one step");
         }
@@ -125,6 +131,54 @@ impl Settings {
         if self.clip.is_nan() || self.clip <= 0.0 {
             return wrong("clip", "expected a length above 0");
         }
-        Ok(())
+        self.optimizer.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::Trained;
+    use crate::support::settings;
+
+    #[test]
+    fn numbers_that_make_no_sense_are_named() {
+        type Change = fn(&mut Settings);
+        let wrong: [(&str, Change); 23] = [
+            ("objective", |s| s.objective.causal = -1.0),
+            ("objective", |s| s.objective.whole_answer = f32::NAN),
+            ("objective", |s| s.objective.causal = 0.0),
+            ("tokens per step", |s| s.tokens_per_step = 0),
+            ("tokens per batch", |s| s.tokens_per_batch = 0),
+            ("threads", |s| s.threads = 0),
+            ("tokens per prompt", |s| s.max_tokens = 0),
+            ("8192", |s| s.max_tokens = 8193),
+            ("epochs", |s| s.epochs = 0),
+            ("epochs", |s| s.max_steps = Some(0)),
+            ("learning rate", |s| s.schedule.learning_rate = 0.0),
+            ("learning rate", |s| s.schedule.learning_rate = f64::NAN),
+            ("warm-up", |s| s.schedule.warmup = 1.0),
+            ("clip", |s| s.clip = 0.0),
+            ("beta1", |s| s.optimizer.beta1 = 1.0),
+            ("beta1", |s| s.optimizer.beta1 = f32::NAN),
+            ("beta2", |s| s.optimizer.beta2 = -0.1),
+            ("eps", |s| s.optimizer.eps = 0.0),
+            ("eps", |s| s.optimizer.eps = f32::INFINITY),
+            ("eps", |s| s.optimizer.eps = f32::NAN),
+            ("weight decay", |s| s.optimizer.weight_decay = -0.1),
+            ("weight decay", |s| s.optimizer.weight_decay = f32::NAN),
+            ("weight decay", |s| s.optimizer.weight_decay = f32::INFINITY),
+        ];
+        for (i, (part, change)) in wrong.into_iter().enumerate() {
+            let mut settings = settings(Trained::Head);
+            settings.check().unwrap();
+            change(&mut settings);
+            let message = settings.check().unwrap_err().to_string();
+            assert!(message.contains(part), "case {i}: {message}");
+        }
+        let mut settings = settings(Trained::Head);
+        settings.max_tokens = MAX_TOKENS;
+        (settings.optimizer.beta1, settings.optimizer.beta2) = (0.0, 0.0);
+        settings.check().unwrap();
     }
 }

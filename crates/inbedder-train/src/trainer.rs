@@ -91,6 +91,11 @@ impl Trainer {
         trainer.lengths = (0..trainer.settings.epochs)
             .map(|epoch| trainer.lay_out(epoch).len() as u64)
             .collect();
+        if trainer.steps() == 0 {
+            let problem =
+                "weights are so low that no text is drawn in any epoch; raise them or the epochs";
+            return Err(Error::setting("mix", problem));
+        }
         trainer.epoch.1 = trainer.lay_out(0);
         Ok(trainer)
     }
@@ -190,6 +195,7 @@ impl Trainer {
                 rows: Box::new(Step::new(number + 1, rows)),
                 loss,
                 gradient_norm,
+                path: None,
             });
         }
         self.update(&report);
@@ -266,7 +272,10 @@ impl Trainer {
             .flatten()
             .collect();
         let total: usize = pieces.iter().map(cost).sum();
-        let count = threads * total.div_ceil(threads * tokens_per_batch).max(1);
+        let count = threads
+            * total
+                .div_ceil(threads.saturating_mul(tokens_per_batch))
+                .max(1);
         // Largest first, each to the emptiest: within a few tokens of even.
         pieces.sort_by_key(|piece| std::cmp::Reverse(cost(piece)));
         let mut bins = vec![(0, Vec::new()); count];

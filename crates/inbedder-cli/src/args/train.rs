@@ -101,7 +101,7 @@ pub(crate) struct RowArgs {
     /// Write triplets of the held-out texts into a folder for `inbedder eval`
     #[arg(long, value_name = "DIR")]
     pub(crate) validation_tasks: Option<PathBuf>,
-    /// Leave out questions that have more tokens than this with text and answer
+    /// Leave out questions that have more tokens than this with text and answer; at most 8192
     #[arg(long, default_value_t = 512, value_name = "N")]
     pub(crate) max_tokens: usize,
     /// Answers keep their stop-words
@@ -222,7 +222,7 @@ pub(crate) struct CareArgs {
     /// Steps between looks at the held-out texts
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub(crate) validate_every: u64,
-    /// Held-out questions that are looked at each time
+    /// Look at whole held-out texts until they have N questions
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub(crate) validation_questions: usize,
 }

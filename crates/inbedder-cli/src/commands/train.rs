@@ -7,8 +7,8 @@ use inbedder::checkpoint::Checkpoint;
 use inbedder::source::{Cache, ModelRef};
 use inbedder::{Isa, Precision};
 use inbedder_train::data::{
-    Answers, Exclusion, Measured, Mix, MixFile, Sources, Split, Validation, ValidationSize,
-    passages, subset,
+    Answers, Exclusion, Measured, Mix, MixFile, Passage, Sources, Split, Validation,
+    ValidationSize, passages, subset,
 };
 use inbedder_train::network::{Lora, Trained};
 use inbedder_train::optimizer::AdamW;
@@ -65,7 +65,8 @@ fn finish(
     let care = Care {
         out: out.to_path_buf(),
         resume: args.resume,
-        checkpoint_every: Duration::from_secs_f64(60.0 * args.care.checkpoint_minutes.max(0.0)),
+        checkpoint_every: Duration::try_from_secs_f64(60.0 * args.care.checkpoint_minutes.max(0.0))
+            .unwrap_or(Duration::MAX),
         keep: args.care.keep,
         validate_every: args.care.validate_every.max(1),
     };
@@ -191,13 +192,14 @@ fn data(args: &TrainArgs, checkpoint: &Checkpoint) -> Result<(Measured, Measured
     };
     let (learnt, held_out) = split.apply(passages(&mix, read, answers));
     let learnt = match rows.rows {
-        Some(rows) => subset(learnt, rows, args.how.seed),
+        Some(rows) => subset(learnt, rows, args.how.seed, Passage::rows),
         None => learnt,
     };
     if let Some(folder) = &rows.validation_tasks {
         Validation::new(&held_out, ValidationSize::default(), args.how.seed).write(folder)?;
     }
-    let held_out = subset(held_out, args.care.validation_questions, args.how.seed);
+    let (most, seed) = (args.care.validation_questions, args.how.seed);
+    let held_out = subset(held_out, most, seed, |passage| passage.questions.len());
     let (learnt, overlong) = measure(checkpoint, &args.what.template, learnt, rows.max_tokens)?;
     let held_out = match held_out.is_empty() {
         true => Measured::default(),

@@ -201,7 +201,8 @@ fn a_loss_that_is_no_number_stops_the_run_and_leaves_its_rows() {
         .position(|arg| *arg == "--learning-rate")
         .unwrap();
     args.remove(at);
-    dir.run(&args).fails(1, &["step", "loss"]);
+    dir.run(&args)
+        .fails(1, &["step", "loss", "rows are in out", "not-finite.jsonl"]);
     let text = std::fs::read_to_string(dir.path("out").join("not-finite.jsonl")).unwrap();
     let step: Value = serde_json::from_str(text.trim()).unwrap();
     assert!(!step["rows"].as_array().unwrap().is_empty());
@@ -238,8 +239,21 @@ fn wrong_rows_settings_and_sources_are_named() {
         .fails(2, &["sea", "farm", "wood"]);
     dir.run(&train("out", &["--max-tokens", "5"]))
         .fails(2, &["at most 5 tokens"]);
-    dir.run(&train("out", &["--causal", "0"]))
-        .fails(2, &["objective"]);
+    for (option, value, part) in [
+        ("--causal", "0", "objective"),
+        ("--max-tokens", "8193", "8192"),
+        ("--beta1", "1", "beta1"),
+        ("--beta2", "-1", "beta2"),
+        ("--eps", "0", "eps"),
+        ("--weight-decay", "inf", "weight decay"),
+        ("--alpha", "NaN", "alpha"),
+    ] {
+        let option = format!("{option}={value}");
+        dir.run(&train("out", &[&option])).fails(2, &[part]);
+    }
+    let mut args = train("out", &["--mix", "rows.jsonl=1e-9"]);
+    args.remove(1);
+    dir.run(&args).fails(2, &["mix", "no text is drawn"]);
     assert!(!dir.path("out").exists());
 }
 

@@ -17,6 +17,13 @@ pub struct Passage {
     pub questions: Vec<Question>,
 }
 
+impl Passage {
+    /// Answers to all questions, each of which is learnt as a row of its own.
+    pub fn rows(&self) -> usize {
+        self.questions.iter().map(|q| q.answers.len()).sum()
+    }
+}
+
 /// A question about a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {

@@ -3,17 +3,18 @@
 use super::passages::Passage;
 use crate::random::Random;
 
-/// Whole passages, drawn at random, until they have `rows` answers; in the order of the draw.
-pub fn subset(mut passages: Vec<Passage>, rows: usize, seed: u64) -> Vec<Passage> {
+/// Whole passages, drawn at random, until there is `enough` of what `count` counts; in the order of the draw.
+pub fn subset(
+    mut passages: Vec<Passage>,
+    enough: usize,
+    seed: u64,
+    count: impl Fn(&Passage) -> usize,
+) -> Vec<Passage> {
     Random::new(seed, "subset").shuffle(&mut passages);
-    let mut answers = 0;
+    let mut counted = 0;
     let enough = passages.iter().position(|passage| {
-        let begun = answers >= rows;
-        answers += passage
-            .questions
-            .iter()
-            .map(|q| q.answers.len())
-            .sum::<usize>();
+        let begun = counted >= enough;
+        counted += count(passage);
         begun
     });
     passages.truncate(enough.unwrap_or(passages.len()));
@@ -40,12 +41,17 @@ mod tests {
             ],
         };
         let all: Vec<Passage> = (0..40).map(passage).collect();
-        let rows = |part: &[Passage]| part.iter().map(|p| 2 * p.questions.len()).sum::<usize>();
-        let part = subset(all.clone(), 31, 1);
-        assert!(rows(&part) >= 31 && rows(&part[..part.len() - 1]) < 31);
-        assert_eq!(part, subset(all.clone(), 31, 1));
-        assert_ne!(part, subset(all.clone(), 31, 2));
-        assert_eq!(subset(all.clone(), 1000, 1).len(), 40);
-        assert!(subset(all, 0, 1).is_empty());
+        let counts: [fn(&Passage) -> usize; 2] = [Passage::rows, |p| p.questions.len()];
+        for count in counts {
+            let part = |enough, seed| subset(all.clone(), enough, seed, count);
+            let counted = |part: &[Passage]| part.iter().map(count).sum::<usize>();
+            let some = part(31, 1);
+            assert!(counted(&some) >= 31 && counted(&some[..some.len() - 1]) < 31);
+            assert_eq!(some, part(31, 1));
+            assert_ne!(some, part(31, 2));
+            assert_eq!(part(1000, 1).len(), 40);
+            assert!(part(0, 1).is_empty());
+        }
+        assert_eq!(all[1].rows(), 4, "two questions with two answers each");
     }
 }

@@ -119,6 +119,7 @@ pub(super) struct Context<'a> {
 }
 
 impl Linear {
+    /// `precision` is that of weights that are not trained.
     pub(super) fn new(
         isa: Isa,
         precision: Precision,
@@ -127,6 +128,11 @@ impl Linear {
         places: Places,
         values: &[f32],
     ) -> Self {
+        // What is trained stays in f32: bf16 would round small steps away.
+        let precision = match places.weight {
+            Some(_) => Precision::F32,
+            None => precision,
+        };
         let (forward, backward) = pack_both(isa, precision, (outputs, inputs), &weights.matrix);
         let forward = match &weights.bias {
             Some(bias) => forward.with_bias(bias),
@@ -148,10 +154,11 @@ impl Linear {
     }
 
     /// Takes over what the optimiser has made of the trained numbers.
-    pub(super) fn refresh(&mut self, isa: Isa, precision: Precision, values: &[f32]) {
+    pub(super) fn refresh(&mut self, isa: Isa, values: &[f32]) {
         let shape = (self.outputs, self.inputs);
         if let Some(weight) = &self.weight {
-            let (forward, backward) = pack_both(isa, precision, shape, &values[weight.clone()]);
+            let matrix = &values[weight.clone()];
+            let (forward, backward) = pack_both(isa, Precision::F32, shape, matrix);
             self.backward = backward;
             self.forward = match &self.bias {
                 Some(bias) => forward.with_bias(&values[bias.clone()]),

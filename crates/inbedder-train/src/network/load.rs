@@ -74,6 +74,10 @@ impl Lora {
         if self.rank == 0 {
             return Err(wrong("rank", "is 0, expected at least 1".to_string()));
         }
+        if !(self.alpha > 0.0 && self.alpha.is_finite()) {
+            let problem = format!("is {}, expected a number above 0", self.alpha);
+            return Err(wrong("alpha", problem));
+        }
         if !(0.0..1.0).contains(&self.dropout) {
             let problem = format!("is {}, expected 0 up to but not 1", self.dropout);
             return Err(wrong("dropout", problem));
@@ -152,7 +156,6 @@ impl Network {
             rotary: RotaryTable::new(&spec, MAX_TOKENS),
             spec,
             isa,
-            precision,
             layers,
             final_norm,
             head,

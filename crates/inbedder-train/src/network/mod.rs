@@ -29,7 +29,7 @@ use inbedder::ModelSpec;
 use inbedder::checkpoint::Checkpoint;
 use inbedder::model::RotaryTable;
 use inbedder::plan::Plan;
-use inbedder_kernels::{Isa, Precision};
+use inbedder_kernels::Isa;
 use linear::Linear;
 use std::ops::Range;
 
@@ -57,7 +57,6 @@ impl At {
 pub struct Network {
     spec: ModelSpec,
     isa: Isa,
-    precision: Precision,
     layers: Vec<Layer>,
     final_norm: Norm,
     head: Linear,
@@ -104,16 +103,16 @@ impl Network {
 
     /// Takes over what the optimiser has made of the trained numbers.
     pub fn refresh(&mut self, values: &[f32]) {
-        let (isa, precision) = (self.isa, self.precision);
+        let isa = self.isa;
         for layer in &mut self.layers {
             for linear in &mut layer.linear {
-                linear.refresh(isa, precision, values);
+                linear.refresh(isa, values);
             }
             layer.attention_norm.refresh(values);
             layer.mlp_norm.refresh(values);
         }
         self.final_norm.refresh(values);
-        self.head.refresh(isa, precision, values);
+        self.head.refresh(isa, values);
     }
 
     /// The loss of a batch, without gradients and without dropout.

@@ -6,6 +6,7 @@ mod slopes;
 use super::*;
 use crate::data::dump::Step;
 use inbedder::source::ModelFiles;
+use inbedder_kernels::Precision;
 use safetensors::SafeTensors;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -35,6 +36,15 @@ fn tensors(path: &std::path::Path) -> HashMap<String, Vec<f32>> {
 }
 
 fn network(variant: &str, trained: &Trained, isa: Isa) -> (Network, Parameters) {
+    network_in(Precision::F32, variant, trained, isa)
+}
+
+fn network_in(
+    precision: Precision,
+    variant: &str,
+    trained: &Trained,
+    isa: Isa,
+) -> (Network, Parameters) {
     let folder = golden().join("train").join(variant);
     let files = ModelFiles::Folder {
         config: folder.join("config.json"),
@@ -43,7 +53,7 @@ fn network(variant: &str, trained: &Trained, isa: Isa) -> (Network, Parameters) 
         weights: vec![folder.join("model.safetensors")],
     };
     let checkpoint = Checkpoint::open(&files).unwrap();
-    Network::load(checkpoint, trained, isa, Precision::F32, 1).unwrap()
+    Network::load(checkpoint, trained, isa, precision, 1).unwrap()
 }
 
 fn lora(variant: &str) -> Trained {
@@ -192,6 +202,27 @@ fn gradients_of_adapters_are_those_of_autograd() {
 }
 
 #[test]
+fn bf16_is_for_what_is_frozen_alone() {
+    for isa in Isa::available() {
+        for variant in ["tied", "untied_bias"] {
+            for trained in [Trained::All, Trained::Head, lora(variant)] {
+                let of = |precision| {
+                    let (mut network, mut parameters) =
+                        network_in(precision, variant, &trained, isa);
+                    let before = gradients(&network, &parameters, &step("causal"));
+                    let values = parameters.values.iter_mut().zip(&before.1);
+                    values.for_each(|(value, gradient)| *value -= 0.1 * gradient);
+                    network.refresh(&parameters.values);
+                    [before, gradients(&network, &parameters, &step("causal"))]
+                };
+                let same = of(Precision::F32) == of(Precision::Bf16);
+                assert_eq!(same, trained == Trained::All, "{isa} {variant} {trained:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn cutting_a_step_into_batches_changes_its_gradients_by_rounding_alone() {
     let isa = Isa::detect().unwrap();
     let (network, parameters) = network("tied", &Trained::All, isa);
@@ -291,28 +322,23 @@ fn settings_that_make_no_sense_are_named() {
             Err(error) => error.to_string(),
         }
     };
-    let plain = Lora::default;
-    assert!(load(Lora { rank: 0, ..plain() }).contains("rank"));
-    assert!(
-        load(Lora {
-            dropout: 1.0,
-            ..plain()
-        })
-        .contains("dropout")
-    );
-    assert!(
-        load(Lora {
-            top_layers: Some(0),
-            ..plain()
-        })
-        .contains("top layers")
-    );
-    let targets = vec!["qkv_proj".to_string()];
-    let message = load(Lora { targets, ..plain() });
-    assert!(
-        message.contains("qkv_proj") && message.contains("o_proj"),
-        "{message}"
-    );
+    type Change = fn(&mut Lora);
+    let wrong: [(&str, Change); 10] = [
+        ("rank", |l| l.rank = 0),
+        ("alpha", |l| l.alpha = 0.0),
+        ("alpha", |l| l.alpha = -1.0),
+        ("alpha", |l| l.alpha = f32::NAN),
+        ("alpha", |l| l.alpha = f32::INFINITY),
+        ("dropout", |l| l.dropout = 1.0),
+        ("dropout", |l| l.dropout = f32::NAN),
+        ("top layers", |l| l.top_layers = Some(0)),
+        ("qkv_proj", |l| l.targets = vec!["qkv_proj".to_string()]),
+        ("o_proj", |l| l.targets = vec!["qkv_proj".to_string()]),
+    ];
+    for (i, (part, change)) in wrong.into_iter().enumerate() {
+        let mut lora = Lora::default();
+        change(&mut lora);
+        let message = load(lora);
+        assert!(message.contains(part), "case {i}: {message}");
+    }
 }
-
-mod cosine;

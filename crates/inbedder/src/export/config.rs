@@ -84,7 +84,7 @@ fn scaling(path: &Path, spec: &ModelSpec) -> Result<Value> {
             path: path.to_path_buf(),
             field: "rope_freqs.weight".to_string(),
             problem: "a folder's config.json cannot hold a factor for every rotary frequency; \
-                      export to a .gguf file"
+                      a .gguf file can"
                 .to_string(),
         }),
     }

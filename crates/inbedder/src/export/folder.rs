@@ -101,14 +101,35 @@ fn settings(
             Ok(())
         }
         ModelFiles::Gguf(path) => {
-            let config = config::of_gguf(path, checkpoint, dtype)?;
-            put("config.json", format!("{config:#}\n"))?;
-            let tokenizer = &checkpoint.tokenizer;
-            put("tokenizer.json", tokenizer.to_json()?)?;
-            let beside = config::beside_tokenizer(tokenizer);
-            put("tokenizer_config.json", format!("{beside:#}\n"))
+            let described = of_gguf(path, checkpoint, dtype)?;
+            let mut described = described.into_iter();
+            described.try_for_each(|(name, text)| put(name, text))
         }
     }
+}
+
+/// Whether there are words for all that a folder says beside the weights; what is copied needs none.
+pub(super) fn check(files: &ModelFiles, checkpoint: &Checkpoint) -> Result<()> {
+    match files {
+        ModelFiles::Folder { .. } => Ok(()),
+        ModelFiles::Gguf(path) => of_gguf(path, checkpoint, ExportDtype::F32).map(drop),
+    }
+}
+
+/// Names and texts of the files beside the weights.
+fn of_gguf(
+    path: &Path,
+    checkpoint: &Checkpoint,
+    dtype: ExportDtype,
+) -> Result<[(&'static str, String); 3]> {
+    let config = config::of_gguf(path, checkpoint, dtype)?;
+    let tokenizer = &checkpoint.tokenizer;
+    let beside = config::beside_tokenizer(tokenizer);
+    Ok([
+        ("config.json", format!("{config:#}\n")),
+        ("tokenizer.json", tokenizer.to_json()?),
+        ("tokenizer_config.json", format!("{beside:#}\n")),
+    ])
 }
 
 /// A `config.json` that says in which format the numbers are now.

@@ -97,6 +97,14 @@ pub fn export_trained(
     write(files, &tensors, output, dtype)
 }
 
+/// Whether [`export_trained`] could write this model to a folder, found out before there is anything to write.
+///
+/// # Errors
+/// What keeps the model from being read; a configuration or a tokenizer that a folder cannot describe.
+pub fn check_folder(files: &ModelFiles) -> Result<()> {
+    folder::check(files, &Checkpoint::open(files)?)
+}
+
 fn write(
     files: &ModelFiles,
     tensors: &Tensors<'_>,

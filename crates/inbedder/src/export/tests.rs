@@ -127,6 +127,13 @@ fn rotary_scaling_and_layouts_survive_without_an_adapter() {
         .unwrap_err()
         .to_string();
     assert!(message.contains("rope_freqs"), "{message}");
+    assert_eq!(
+        check_folder(&resolve(&gguf)).unwrap_err().to_string(),
+        message
+    );
+    for base in ["rope_llama3", "gguf_q8_0/model.gguf"] {
+        check_folder(&resolve(&golden("llama").join(base))).unwrap();
+    }
 }
 
 #[test]
