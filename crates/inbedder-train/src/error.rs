@@ -86,8 +86,8 @@ pub enum Error {
         "only LoRA can be trained on this model, since it could not be written with other weights: {source}"
     )]
     Unwritable {
-        /// Why not.
-        source: inbedder::Error,
+        /// Why not; in a box, so that errors stay small.
+        source: Box<inbedder::Error>,
     },
     /// A run that is there already.
     #[error("{path} holds the checkpoints of a run; --resume goes on with it", path = path.display())]

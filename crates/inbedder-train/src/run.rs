@@ -113,7 +113,9 @@ impl<'a> Run<'a> {
         care: &'a Care,
     ) -> Result<Self> {
         if !matches!(trainer.settings().trained, Trained::Lora(_)) {
-            check_folder(&base.files).map_err(|source| Error::Unwritable { source })?;
+            check_folder(&base.files).map_err(|source| Error::Unwritable {
+                source: Box::new(source),
+            })?;
         }
         let sha256 = base.files.sha256()?;
         let identity = Identity {
