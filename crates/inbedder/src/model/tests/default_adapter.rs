@@ -14,7 +14,7 @@ struct Review {
 
 fn reviews() -> Vec<Review> {
     let reviews = std::fs::read_to_string(golden("../examples/reviews.jsonl")).unwrap();
-    let reviews = reviews.lines().map(|line| serde_json::from_str(line));
+    let reviews = reviews.lines().map(serde_json::from_str);
     reviews.collect::<serde_json::Result<_>>().unwrap()
 }
 
