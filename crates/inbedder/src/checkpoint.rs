@@ -1,8 +1,8 @@
 //! A model's files, opened and understood; and packed, with an adapter, into a model that runs.
 
 use crate::adapter::{AdapterDefaults, AdapterSource, LoraAdapter};
-use crate::embedder::{MAX_ANSWER_TOKENS, MAX_TOKENS};
 use crate::model::{self, Config, Model, ModelSpec, StoredTensor, Target, TensorNames, stored_row};
+use crate::request::{MAX_ANSWER_TOKENS, MAX_TOKENS};
 use crate::source::ModelFiles;
 use crate::tokenizer::Tokenizer;
 use crate::weights::Weights;

@@ -26,6 +26,7 @@ mod names;
 pub mod plan;
 mod prompt;
 mod readout;
+mod request;
 mod run;
 pub mod source;
 pub mod stop_words;
@@ -33,13 +34,11 @@ mod template;
 pub mod tokenizer;
 pub mod weights;
 
-pub use embedder::{
-    AdapterInfo, Embedder, LikelyToken, LoadOptions, MAX_ANSWER_TOKENS, MAX_TOKENS, ModelInfo,
-    Output, Progress, Request, Stats, cosine,
-};
+pub use embedder::{AdapterInfo, Embedder, LikelyToken, LoadOptions, ModelInfo, cosine};
 pub use error::{Error, Result};
 pub use inbedder_kernels::{Isa, Precision};
 pub use model::{LinearModule, ModelSpec, Rotary, RotaryScaling};
 pub use prompt::{Prompt, Renderer, Truncate};
 pub use readout::{Normalize, Readout};
+pub use request::{MAX_ANSWER_TOKENS, MAX_TOKENS, Output, Progress, Request, Stats};
 pub use template::Template;

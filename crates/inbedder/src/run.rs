@@ -2,12 +2,12 @@
 //! answered, and put back in the order of the input.
 
 use crate::batch::Batch;
-use crate::embedder::{Output, Progress, Request};
 use crate::generate::{Generator, added_rows};
 use crate::model::{Forward, Model, Tap};
 use crate::plan::Plan;
 use crate::prompt::Prompt;
 use crate::readout::Readout;
+use crate::request::{Output, Progress, Request};
 use crate::tokenizer::Tokenizer;
 use crate::{Error, Result};
 use inbedder_kernels::{KvCache, Threads};

@@ -1,7 +1,8 @@
 //! One HTML file that needs nothing else: no script, no network.
 
 use super::chart::{bars, escape, legend, strip};
-use super::tables::{Table, headline, tables};
+use super::overall::tables;
+use super::tables::{Table, headline};
 use crate::results::Results;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;\

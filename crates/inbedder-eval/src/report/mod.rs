@@ -6,7 +6,8 @@ mod overall;
 mod tables;
 
 pub use html::html;
-pub use tables::{Table, headline, tables};
+pub use overall::tables;
+pub use tables::{Table, headline};
 
 use crate::results::Results;
 

@@ -1,8 +1,15 @@
-//! The tables that are not of one kind: pairs of clusterings, robustness, checks, averages, failures.
+//! All tables, and those that are not of one kind: pairs of clusterings, robustness, checks, averages, failures.
 
-use super::tables::{Table, score, strings};
+use super::tables::{Table, of_kinds, score, strings};
 use crate::results::{Average, Results, SystemInfo};
 use crate::robustness::GROUPS;
+
+/// All tables that have a row.
+pub fn tables(results: &Results) -> Vec<Table> {
+    let mut tables = of_kinds(results);
+    tables.extend(overall(results));
+    tables
+}
 
 /// The tables that are not of one kind, as far as they have a row.
 pub(super) fn overall(results: &Results) -> Vec<Table> {

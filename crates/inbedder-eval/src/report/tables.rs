@@ -68,16 +68,15 @@ pub fn headline(results: &Results) -> String {
     )
 }
 
-/// All tables that have a row.
-pub fn tables(results: &Results) -> Vec<Table> {
+/// A table for each kind of task.
+pub(super) fn of_kinds(results: &Results) -> Vec<Table> {
     let mut kinds: Vec<&str> = Vec::new();
     for task in &results.tasks {
         if !kinds.contains(&task.kind.as_str()) {
             kinds.push(&task.kind);
         }
     }
-    let tables = kinds.iter().map(|kind| of_kind(results, kind));
-    tables.chain(super::overall::overall(results)).collect()
+    kinds.iter().map(|kind| of_kind(results, kind)).collect()
 }
 
 /// A fraction times 100, with one decimal.

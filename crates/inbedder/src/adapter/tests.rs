@@ -1,8 +1,8 @@
 //! Reading and writing of adapters, what is refused, and by which words.
 
 use super::*;
-use crate::embedder::{Embedder, LoadOptions, Request};
 use crate::source::ModelFiles;
+use crate::{Embedder, LoadOptions, Request};
 use crate::{Error, ModelSpec, Precision, Readout};
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,6 +1,7 @@
 //! What a caller is promised: a result depends on its text, its question and the settings alone.
 
 use super::*;
+use crate::{Normalize, Readout};
 use proptest::prelude::*;
 use std::sync::OnceLock;
 

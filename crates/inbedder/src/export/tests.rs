@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::adapter::AdapterChoice;
-use crate::embedder::{Embedder, LoadOptions, Request};
 use crate::source::ModelRef;
+use crate::{Embedder, LoadOptions, Request};
 use crate::{Precision, cosine};
 use std::path::PathBuf;
 use tempfile::TempDir;

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::adapter::AdapterChoice;
-use crate::embedder::{Embedder, LoadOptions, Output};
+use crate::{Embedder, LoadOptions, Output};
 
 #[derive(serde::Deserialize)]
 struct Review {

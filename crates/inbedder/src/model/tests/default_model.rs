@@ -2,7 +2,7 @@
 //! transformers, and what lower precisions change.
 
 use super::*;
-use crate::embedder::{Embedder, LoadOptions, Request};
+use crate::{Embedder, LoadOptions, Request};
 use rayon::prelude::*;
 
 #[derive(serde::Deserialize)]
