@@ -175,12 +175,11 @@ impl Checkpoint {
     /// # Errors
     /// Rows that there are not, or a head that cannot be read.
     pub fn head_rows(&self, rows: Range<usize>, out: &mut [f32]) -> Result<()> {
-        // The last tensor of all is the head, if there is one; see `ModelSpec::tensors`.
-        let tensor = match self.spec.tied_head {
-            true => 0,
-            false => self.tensors.len() - 1,
-        };
-        let name = self.tensors[tensor].name(&self.names);
+        if self.spec.tied_head {
+            return self.embedding_rows(rows, out);
+        }
+        // The head is the last tensor of all; see `ModelSpec::tensors`.
+        let name = self.tensors[self.tensors.len() - 1].name(&self.names);
         self.weights.read_rows(&name, rows, out)
     }
 

@@ -310,11 +310,7 @@ fn an_answer_is_told_from_the_batchs_other_answers_and_not_from_itself() {
 fn settings_that_make_no_sense_are_named() {
     let folder = golden().join("llama/gqa_tied");
     let load = |lora: Lora| {
-        let files = ModelFiles::Folder {
-            config: folder.join("config.json"),
-            tokenizer: folder.join("tokenizer.json"),
-            weights: vec![folder.join("model.safetensors")],
-        };
+        let files = crate::support::files(&folder);
         let checkpoint = Checkpoint::open(&files).unwrap();
         let isa = Isa::detect().unwrap();
         match Network::load(checkpoint, &Trained::Lora(lora), isa, Precision::F32, 1) {
