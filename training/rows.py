@@ -1,0 +1,219 @@
+"""Rows to learn from: question–answer data, and questions about the facets of texts.
+
+    python training/rows.py qa.jsonl.zst -o rows [--without-sources babi,…] [--seed 42]
+
+QA data ask who, what, where and why about facts. What a corpus is explored by is asked there seldom or never: its
+topic, the writer's feeling, stance, style or intention. So these are added, each a kind of row of its own:
+
+- `facets/NAME.jsonl`: texts written for this project whose facets are independent of each other (an angry greeting,
+  a Polish sermon about football), with many wordings of the question about each facet; a text is asked about all.
+- `about`: real texts under questions about their subject, and under none at all; what they are to be near to is their
+  own text, as a teacher reads it (`teach`), and the answer is the subject that the teacher finds nearest.
+- `joined`: two texts in one, and a question about either.
+- `unanswerable`: a question that belongs to another text; its answer is "unknown".
+
+OUT/learn.jsonl and OUT/held_out.jsonl get {input, instruction, output, source, teach}: `inbedder train` reads the
+first four. Texts are held out by the lot that `inbedder train --held-out 0.05 --seed 42` draws, so that its
+validation tasks are of the same texts. For held-out texts of the facets only wordings that were never learnt are used.
+"""
+
+import argparse
+import collections
+import hashlib
+import json
+import random
+import re
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BANKS = ["dialogue", "incidents", "styles", "opinions", "posts", "requests", "scenes", "sentences"]
+LONGEST = 1200  # letters of a text
+ABOUT = json.loads((HERE / "facets/about.json").read_text())
+SLOTS = json.loads((HERE / "facets/slots.json").read_text())
+UNKNOWN = "unknown"
+
+
+def lot(seed, text):
+    """A text's own number from 0 to 1, as `inbedder train` draws it."""
+    normal = " ".join(text.lower().split())
+    digest = hashlib.sha256(seed.to_bytes(8, "little") + normal.encode()).digest()
+    return (int.from_bytes(digest[:8], "little") >> 11) / 2**53
+
+
+def read(path):
+    if path.suffix == ".zst":
+        lines = subprocess.run(["zstd", "-dc", str(path)], check=True, capture_output=True).stdout.decode()
+    else:
+        lines = path.read_text()
+    return [json.loads(line) for line in lines.splitlines()]
+
+
+def row(text, question, answer, source, teach=None):
+    return {"input": text, "instruction": question, "output": answer, "source": source, "teach": teach or answer}
+
+
+class Bank:
+    """Texts with facets, and the wordings of a question about each."""
+
+    def __init__(self, name, held_out, draw):
+        self.name, self.held_out, self.draw = name, held_out, draw
+        self.texts = read(HERE / f"facets/{name}.jsonl")
+        wordings = json.loads((HERE / f"facets/{name}.questions.json").read_text())
+        self.wordings = {facet: kinds["held_out" if held_out else "train"] for facet, kinds in wordings.items()}
+        self.common = collections.Counter(
+            (facet, thing[-1]) for text in self.texts for facet, answer in text["facets"].items()
+            if not isinstance(answer, str) for thing in answer
+        )
+
+    def rows(self, times):
+        """Every text so many times, with its slots filled anew and all its facets asked."""
+        for text in self.texts:
+            if (lot(42, text["text"]) < 0.1) != self.held_out:
+                continue
+            for _ in range(times):
+                yield from self.asked(text)
+
+    def asked(self, text):
+        source = f"facets.{self.name}"
+        filled, facets = fill(text["text"], text["facets"], self.draw)
+        if self.draw.random() < 0.1:
+            filled = self.draw.choice([filled.lower(), filled.rstrip(".!?"), filled.upper()])
+        for facet, answer in facets.items():
+            if isinstance(answer, str):
+                yield row(filled, self.question(facet), answer.lower(), f"{source}.{facet}")
+                continue
+            # Two named things of a text with their types or relations, rare ones first: most names are of cities.
+            kept = sorted(answer, key=lambda thing: self.draw.random() * self.common[facet, thing[-1]] ** 0.5)
+            for thing in kept[:2]:
+                yield self.named(filled, facet, thing, source)
+
+    def question(self, facet):
+        found = self.wordings.get(facet) or PLACE_WORDINGS["held_out" if self.held_out else "train"]
+        return self.draw.choice(found)
+
+    def named(self, text, facet, thing, source):
+        """A question about something that the text names: named by the question, or at the text's end."""
+        *names, answer = thing
+        if self.draw.random() < 0.5 and f"{facet}_appended" in self.wordings:
+            question = self.draw.choice(self.wordings[f"{facet}_appended"])
+            text = f"{text}{self.draw.choice([' ', chr(10), ' | ', ' - '])}{self.draw.choice([', ', ' ', ' ; ']).join(names)}"
+        else:
+            question = self.draw.choice(self.wordings[facet])
+            for slot, name in zip(NAMED[facet], names):
+                question = question.replace(slot, name)
+        return row(text, question, answer.lower(), f"{source}.{facet}")
+
+
+NAMED = {"entities": ["{entity}"], "relations": ["{first}", "{second}"], "triggers": ["{trigger}"]}
+PLACE_WORDINGS = ABOUT["place"]
+
+
+def fill(text, facets, draw):
+    """A text with its slots filled, and the country of its place among its facets."""
+    for slot in ["person", "org", "product", "date", "number"]:
+        while f"{{{slot}}}" in text:
+            text = text.replace(f"{{{slot}}}", draw.choice(SLOTS[slot]), 1)
+    if "{place}" not in text:
+        return text, facets
+    country = draw.choice(list(SLOTS["place"]))
+    cities = SLOTS["place"][country]
+    place = draw.choice([country, *cities, *cities])
+    shown = place
+    if place != country and draw.random() < 0.4:
+        shown = f"{place}, {country}"
+    tags = re.sub(r"#\{place\}", "#" + place.replace(" ", ""), text)
+    return tags.replace("{place}", shown), {**facets, "country": country.lower()}
+
+
+def qa(path, without):
+    rows = [r for r in read(path) if r["source"] not in without and len(r["input"]) <= 2200]
+    return [row(r["input"].strip(), r["instruction"].strip(), r["output"].strip(), r["source"]) for r in rows]
+
+
+def about(rows, banks, draw, count, questions):
+    """Real texts, and real questions as texts, under questions about their subject, or none; texts of the facets under
+    none."""
+    for bank in banks:
+        for text in bank.texts:
+            # The teacher reads English alone.
+            if (lot(42, text["text"]) < 0.1) == bank.held_out and text["facets"].get("language", "english") == "english":
+                filled, _ = fill(text["text"], text["facets"], draw)
+                yield row(filled, "", None, "about.text", filled)
+    texts = {r["input"] for r in rows if 20 <= len(r["input"]) <= LONGEST and r["source"] != "wtq"}
+    asked = {r["instruction"] for r in rows if 25 <= len(r["instruction"]) <= 120}
+    texts, asked = sorted(texts), sorted(asked)
+    for text in draw.sample(texts, min(count, len(texts))):
+        for question in draw.sample(questions["topic"], 2) + ([""] if draw.random() < 0.5 else []):
+            yield row(text, question, None, "about.topic", text)
+    for text in draw.sample(asked, min(count // 2, len(asked))):
+        question = draw.choice(questions["wanted"] + questions["topic"][:6])
+        yield row(text, question, None, "about.wanted", text)
+
+
+def joined(rows, draw, count):
+    """Two short texts in one, with a question about either that names something of its own text alone."""
+    short = [r for r in rows if 25 <= len(r["input"]) <= 320 and r["source"] in {"qamr", "tweetqa", "torque", "subjqa"}]
+    for _ in range(count):
+        a, b = draw.sample(short, 2)
+        words = set(re.findall(r"[a-z]{5,}", a["instruction"].lower()))
+        if not words & set(re.findall(r"[a-z]{5,}", a["input"].lower())):
+            continue
+        texts = [a["input"], b["input"]]
+        draw.shuffle(texts)
+        text = draw.choice(["\n\n", " ", "\n"]).join(texts)
+        yield row(text, a["instruction"], a["output"], "joined")
+
+
+def unanswerable(rows, banks, draw, count, requests):
+    """Questions that belong to another text, and requests that belong to none."""
+    texts = [r["input"] for r in rows if 20 <= len(r["input"]) <= 600]
+    texts += [text["text"] for bank in banks for text in bank.texts if "{" not in text["text"]]
+    specific = [r for r in rows if r["source"] in {"qamr", "tweetqa", "qed_nq", "fairytaleqa", "policyqa", "coqa", "cosmosqa"}]
+    while count:
+        text, other = draw.choice(texts), draw.choice(specific)["instruction"]
+        names = set(re.findall(r"[a-z]{5,}", other.lower())) - {"which", "where", "there", "their", "about", "would", "think"}
+        if draw.random() < 0.5:
+            yield row(text, draw.choice(requests), UNKNOWN, "unanswerable")
+        elif len(names) >= 2 and not names & set(re.findall(r"[a-z]{5,}", text.lower())):
+            yield row(text, other, UNKNOWN, "unanswerable")
+        else:
+            continue
+        count -= 1
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("qa", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--without-sources", default="babi,privacy_yesno,dream,quail,c3_en,sciq,mctest,boolq")
+    parser.add_argument("--held-out", type=float, default=0.05)
+    parser.add_argument("--facets", type=int, default=6, help="times that every text of the facets is asked")
+    parser.add_argument("--about", type=int, default=40000)
+    parser.add_argument("--joined", type=int, default=15000)
+    parser.add_argument("--unanswerable", type=int, default=12000)
+    args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+    rows = qa(args.qa, set(args.without_sources.split(",")))
+    sides = {side: [r for r in rows if (lot(42, r["input"]) < args.held_out) == side] for side in [False, True]}
+    for held_out, own in sides.items():
+        draw = random.Random(f"rows {held_out}")
+        side, share = ("held_out", args.held_out) if held_out else ("train", 1)
+        banks = [Bank(name, held_out, draw) for name in BANKS if (HERE / f"facets/{name}.questions.json").exists()]
+        questions = {kind: ABOUT[kind][side] for kind in ["topic", "wanted", "elsewhere"]}
+        made = list(own)
+        for bank in banks:
+            made += bank.rows(2 if held_out else args.facets)
+        made += about(own, banks, draw, int(args.about * share), questions)
+        made += joined(own, draw, int(args.joined * share))
+        made += unanswerable(own, banks, draw, int(args.unanswerable * share), questions["elsewhere"])
+        name = "held_out" if held_out else "learn"
+        with open(args.output / f"{name}.jsonl", "w") as file:
+            for made_row in made:
+                print(json.dumps(made_row, ensure_ascii=False), file=file)
+        counts = collections.Counter(r["source"].split(".")[0] for r in made)
+        print(name, len(made), "rows", dict(counts.most_common()))
+
+
+if __name__ == "__main__":
+    main()
