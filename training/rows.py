@@ -1,6 +1,6 @@
 """Rows to learn from: question–answer data, and questions about the facets of texts.
 
-    python training/rows.py qa.jsonl.zst -o rows [--without-sources babi,…] [--seed 42]
+    python training/rows.py qa.jsonl.zst -o rows --exclude data/eval [--without-sources babi,…]
 
 QA data ask who, what, where and why about facts. What a corpus is explored by is asked there seldom or never: its
 topic, the writer's feeling, stance, style or intention. So these are added, each a kind of row of its own:
@@ -13,8 +13,10 @@ topic, the writer's feeling, stance, style or intention. So these are added, eac
 - `unanswerable`: a question that belongs to another text; its answer is "unknown".
 
 OUT/learn.jsonl and OUT/held_out.jsonl get {input, instruction, output, source, teach}: `inbedder train` reads the
-first four. Texts are held out by the lot that `inbedder train --held-out 0.05 --seed 42` draws, so that its
-validation tasks are of the same texts. For held-out texts of the facets only wordings that were never learnt are used.
+first four, once `prepare.py` has filled in the answers about subjects. QA texts are held out by the lot that `inbedder
+train --held-out 0.05 --seed 42` draws, so that its validation tasks are of the same texts; of the facets' texts, before
+their slots are filled, one in ten is. For those only wordings are used that are not learnt for their facet. `--exclude`
+drops texts that occur in a folder of JSON lines, and counts them.
 """
 
 import argparse
@@ -32,12 +34,16 @@ LONGEST = 1200  # letters of a text
 ABOUT = json.loads((HERE / "facets/about.json").read_text())
 SLOTS = json.loads((HERE / "facets/slots.json").read_text())
 UNKNOWN = "unknown"
+SEED = 42  # the default of `inbedder train`
+
+
+def normal(text):
+    return " ".join(text.lower().split())
 
 
 def lot(seed, text):
     """A text's own number from 0 to 1, as `inbedder train` draws it."""
-    normal = " ".join(text.lower().split())
-    digest = hashlib.sha256(seed.to_bytes(8, "little") + normal.encode()).digest()
+    digest = hashlib.sha256(seed.to_bytes(8, "little") + normal(text).encode()).digest()
     return (int.from_bytes(digest[:8], "little") >> 11) / 2**53
 
 
@@ -47,6 +53,15 @@ def read(path):
     else:
         lines = path.read_text()
     return [json.loads(line) for line in lines.splitlines()]
+
+
+def strings(value):
+    """All strings of a JSON value."""
+    if isinstance(value, str):
+        yield normal(value)
+    elif isinstance(value, (dict, list)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from strings(part)
 
 
 def row(text, question, answer, source, teach=None):
@@ -66,11 +81,11 @@ class Bank:
             if not isinstance(answer, str) for thing in answer
         )
 
+        self.texts = [text for text in self.texts if (lot(SEED, text["text"]) < 0.1) == held_out]
+
     def rows(self, times):
         """Every text so many times, with its slots filled anew and all its facets asked."""
         for text in self.texts:
-            if (lot(42, text["text"]) < 0.1) != self.held_out:
-                continue
             for _ in range(times):
                 yield from self.asked(text)
 
@@ -113,17 +128,22 @@ def fill(text, facets, draw):
     """A text with its slots filled, and the country of its place among its facets."""
     for slot in ["person", "org", "product", "date", "number"]:
         while f"{{{slot}}}" in text:
-            text = text.replace(f"{{{slot}}}", draw.choice(SLOTS[slot]), 1)
+            text = named(text, slot, draw.choice(SLOTS[slot]), 1)
     if "{place}" not in text:
         return text, facets
     country = draw.choice(list(SLOTS["place"]))
     cities = SLOTS["place"][country]
     place = draw.choice([country, *cities, *cities])
-    shown = place
-    if place != country and draw.random() < 0.4:
-        shown = f"{place}, {country}"
-    tags = re.sub(r"#\{place\}", "#" + place.replace(" ", ""), text)
-    return tags.replace("{place}", shown), {**facets, "country": country.lower()}
+    shown = f"{place}, {country}" if place != country and draw.random() < 0.4 else place
+    return named(text, "place", place, 0, shown), {**facets, "country": country.lower()}
+
+
+def named(text, slot, name, count, shown=None):
+    """A name for a slot; in hashtags and handles without spaces and article."""
+    glued = name.removeprefix("the ").replace(" ", "")
+    inside = rf"(?<=[#@\w]){{{slot}}}|{{{slot}}}(?=\w)"
+    text = re.sub(inside, glued, text, count=count)
+    return text.replace(f"{{{slot}}}", shown or name, count or -1)
 
 
 def qa(path, without):
@@ -137,7 +157,7 @@ def about(rows, banks, draw, count, questions):
     for bank in banks:
         for text in bank.texts:
             # The teacher reads English alone.
-            if (lot(42, text["text"]) < 0.1) == bank.held_out and text["facets"].get("language", "english") == "english":
+            if text["facets"].get("language", "english") == "english":
                 filled, _ = fill(text["text"], text["facets"], draw)
                 yield row(filled, "", None, "about.text", filled)
     texts = {r["input"] for r in rows if 20 <= len(r["input"]) <= LONGEST and r["source"] != "wtq"}
@@ -151,14 +171,20 @@ def about(rows, banks, draw, count, questions):
         yield row(text, question, None, "about.wanted", text)
 
 
+def words(text):
+    """Its longer words."""
+    return set(re.findall(r"[a-z]{5,}", text.lower()))
+
+
 def joined(rows, draw, count):
-    """Two short texts in one, with a question about either that names something of its own text alone."""
+    """Two short texts in one, with a question about either that shares words with its own text alone."""
     short = [r for r in rows if 25 <= len(r["input"]) <= 320 and r["source"] in {"qamr", "tweetqa", "torque", "subjqa"}]
-    for _ in range(count):
+    while count and short:
         a, b = draw.sample(short, 2)
-        words = set(re.findall(r"[a-z]{5,}", a["instruction"].lower()))
-        if not words & set(re.findall(r"[a-z]{5,}", a["input"].lower())):
+        asked, own, other = (words(text) for text in [a["instruction"], a["input"], b["input"]])
+        if not asked & own or asked & other:
             continue
+        count -= 1
         texts = [a["input"], b["input"]]
         draw.shuffle(texts)
         text = draw.choice(["\n\n", " ", "\n"]).join(texts)
@@ -172,10 +198,10 @@ def unanswerable(rows, banks, draw, count, requests):
     specific = [r for r in rows if r["source"] in {"qamr", "tweetqa", "qed_nq", "fairytaleqa", "policyqa", "coqa", "cosmosqa"}]
     while count:
         text, other = draw.choice(texts), draw.choice(specific)["instruction"]
-        names = set(re.findall(r"[a-z]{5,}", other.lower())) - {"which", "where", "there", "their", "about", "would", "think"}
+        names = words(other) - {"which", "where", "there", "their", "about", "would", "think"}
         if draw.random() < 0.5:
             yield row(text, draw.choice(requests), UNKNOWN, "unanswerable")
-        elif len(names) >= 2 and not names & set(re.findall(r"[a-z]{5,}", text.lower())):
+        elif len(names) >= 2 and not names & words(text):
             yield row(text, other, UNKNOWN, "unanswerable")
         else:
             continue
@@ -187,6 +213,7 @@ def main():
     parser.add_argument("qa", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--without-sources", default="babi,privacy_yesno,dream,quail,c3_en,sciq,mctest,boolq")
+    parser.add_argument("--exclude", type=Path, help="texts that occur in a folder's JSON lines are left out")
     parser.add_argument("--held-out", type=float, default=0.05)
     parser.add_argument("--facets", type=int, default=6, help="times that every text of the facets is asked")
     parser.add_argument("--about", type=int, default=40000)
@@ -195,24 +222,27 @@ def main():
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
     rows = qa(args.qa, set(args.without_sources.split(",")))
-    sides = {side: [r for r in rows if (lot(42, r["input"]) < args.held_out) == side] for side in [False, True]}
+    sides = {side: [r for r in rows if (lot(SEED, r["input"]) < args.held_out) == side] for side in [False, True]}
+    files = sorted(args.exclude.rglob("*.jsonl*")) if args.exclude else []
+    excluded = {string for path in files for line in read(path) for string in strings(line)}
     for held_out, own in sides.items():
         draw = random.Random(f"rows {held_out}")
-        side, share = ("held_out", args.held_out) if held_out else ("train", 1)
-        banks = [Bank(name, held_out, draw) for name in BANKS if (HERE / f"facets/{name}.questions.json").exists()]
-        questions = {kind: ABOUT[kind][side] for kind in ["topic", "wanted", "elsewhere"]}
+        wordings, share = ("held_out", args.held_out) if held_out else ("train", 1)
+        banks = [Bank(name, held_out, draw) for name in BANKS]
+        questions = {kind: ABOUT[kind][wordings] for kind in ["topic", "wanted", "elsewhere"]}
         made = list(own)
         for bank in banks:
-            made += bank.rows(2 if held_out else args.facets)
+            made += bank.rows(1 if held_out else args.facets)
         made += about(own, banks, draw, int(args.about * share), questions)
         made += joined(own, draw, int(args.joined * share))
         made += unanswerable(own, banks, draw, int(args.unanswerable * share), questions["elsewhere"])
+        kept = [r for r in made if normal(r["input"]) not in excluded]
         name = "held_out" if held_out else "learn"
         with open(args.output / f"{name}.jsonl", "w") as file:
-            for made_row in made:
-                print(json.dumps(made_row, ensure_ascii=False), file=file)
-        counts = collections.Counter(r["source"].split(".")[0] for r in made)
-        print(name, len(made), "rows", dict(counts.most_common()))
+            for one in kept:
+                print(json.dumps(one, ensure_ascii=False), file=file)
+        counts = collections.Counter(r["source"].split(".")[0] for r in kept)
+        print(f"{name}: {len(kept)} rows, {len(made) - len(kept)} excluded, {dict(counts.most_common())}")
 
 
 if __name__ == "__main__":
