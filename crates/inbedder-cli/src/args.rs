@@ -318,7 +318,7 @@ pub(crate) struct RunArgs {
     /// Scaling of vectors: l2 or none
     #[arg(long, default_value_t)]
     pub(crate) normalize: Normalize,
-    /// Precision of the weights: auto (bf16 where the chip multiplies it faster than f32, else f32), f32, bf16 or int8
+    /// Precision of the weights: auto (bf16 where the chip multiplies it, else f32), f32, bf16 or int8
     #[arg(long, default_value = "auto")]
     pub(crate) precision: PrecisionChoice,
     /// Worker threads [default: one per core]

@@ -1,6 +1,6 @@
 //! What a core could do at most: the microkernel's multiply-adds with its weights held in
 //! registers, one row's activations at a time from the first cache, and no epilogue. Speeds of the
-//! whole forward pass are reported as a share of it, and the default precision is chosen by it.
+//! whole forward pass are reported as a share of it.
 
 use crate::dot::{Dot, DotKernel, on_format};
 use crate::format::{Format, Precision};
@@ -9,31 +9,12 @@ use crate::memory::Aligned;
 use crate::simd::Simd;
 use crate::tile::{MAX_PANEL, MAX_ROWS, VECTORS};
 use std::hint::black_box;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Steps of activations that a pass reads; a tile's stay in the first cache.
 const STEPS: usize = 64;
 /// Passes between two looks at the clock.
 const PASSES: usize = 256;
-
-impl Precision {
-    /// The fastest precision at a level that leaves embeddings as they are (cosine to f32 of at least
-    /// 0.9998): bf16 where the chip multiplies it and does so faster than f32, else f32, which
-    /// `docs/performance.md` shows to be faster than widening bf16 weights. Some chips have the
-    /// instruction at half the rate of f32, others at twice that, so it is timed, once, for a few
-    /// milliseconds.
-    pub fn fastest_faithful(isa: Isa) -> Self {
-        static BF16_IS_FASTER: OnceLock<bool> = OnceLock::new();
-        let peak = |precision| peak_operations(isa, precision, 1, Duration::from_millis(3));
-        let is_native = Format::of(Self::Bf16, isa) != Format::WideBf16;
-        if is_native && *BF16_IS_FASTER.get_or_init(|| peak(Self::Bf16) > peak(Self::F32)) {
-            Self::Bf16
-        } else {
-            Self::F32
-        }
-    }
-}
 
 /// Multiplications and additions per second (a multiply-add is two) of `threads` cores at once, in
 /// the arithmetic that products of this precision use at this level: the sum over the cores of the

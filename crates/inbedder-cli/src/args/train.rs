@@ -241,7 +241,7 @@ pub(crate) enum ScheduleArg {
     Constant,
 }
 
-/// auto: bf16 where the chip multiplies it faster than f32, else f32.
+/// auto: bf16 where the chip multiplies it, else f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FrozenPrecision {
     Auto,
