@@ -87,7 +87,7 @@ class Batch:
     """
 
     def __init__(self, data, rows, length, run, pin=False, all_targets=False):
-        self.rows, self.length = len(rows), length
+        self.length = length
         prompts, answers = zip(*(data.row(row, run["answers"]) for row in rows))
         ids = np.zeros((len(rows), length), np.int64)
         for to, p, a in zip(ids, prompts, answers):

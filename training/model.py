@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from data import LENGTHS
 
-SIZES = {"hidden": 576, "heads": 9, "kv_heads": 3, "head_dim": 64, "inner": 1536, "layers": 30, "theta": 1e5, "eps": 1e-5}
+SIZES = {"heads": 9, "kv_heads": 3, "head_dim": 64, "layers": 30, "theta": 1e5, "eps": 1e-5}
 MODULES = {  # name: (GGUF name, out, in)
     "self_attn.q_proj": ("attn_q", 576, 576), "self_attn.k_proj": ("attn_k", 192, 576),
     "self_attn.v_proj": ("attn_v", 192, 576), "self_attn.o_proj": ("attn_output", 576, 576),
@@ -30,7 +30,7 @@ def base(path, device):
 
     def unpermuted(weight, heads):
         """Rotary pairs lie side by side in a GGUF file, half a head apart in Hugging Face's layout, which LoRA is for."""
-        return weight.view(heads, 32, 2, -1).transpose(1, 2).reshape(weight.shape)
+        return weight.view(heads, SIZES["head_dim"] // 2, 2, -1).transpose(1, 2).reshape(weight.shape)
 
     stacked = {}
     for name, (short, *_) in MODULES.items():
@@ -97,7 +97,7 @@ class Model:
         self.norms = [n.to(dtype) for n in weights["norms"]]
         self.final = weights["final"].to(dtype)
         self.embedding = weights["embedding"].to(dtype)
-        angles = torch.arange(max(LENGTHS) + 8).outer(SIZES["theta"] ** (-torch.arange(0, 64, 2) / 64))
+        angles = torch.arange(max(LENGTHS) + 8).outer(SIZES["theta"] ** (-torch.arange(0, SIZES["head_dim"], 2) / SIZES["head_dim"]))
         self.cos, self.sin = angles.cos().to(device, dtype), angles.sin().to(device, dtype)
 
     def states(self, merged, ids, keep):

@@ -73,15 +73,14 @@ class Bank:
 
     def __init__(self, name, held_out, draw):
         self.name, self.held_out, self.draw = name, held_out, draw
-        self.texts = read(HERE / f"facets/{name}.jsonl")
+        texts = read(HERE / f"facets/{name}.jsonl")
+        self.texts = [text for text in texts if (lot(SEED, text["text"]) < 0.1) == held_out]
         wordings = json.loads((HERE / f"facets/{name}.questions.json").read_text())
         self.wordings = {facet: kinds["held_out" if held_out else "train"] for facet, kinds in wordings.items()}
         self.common = collections.Counter(
-            (facet, thing[-1]) for text in self.texts for facet, answer in text["facets"].items()
+            (facet, thing[-1]) for text in texts for facet, answer in text["facets"].items()
             if not isinstance(answer, str) for thing in answer
         )
-
-        self.texts = [text for text in self.texts if (lot(SEED, text["text"]) < 0.1) == held_out]
 
     def rows(self, times):
         """Every text so many times, with its slots filled anew and all its facets asked."""
@@ -128,17 +127,17 @@ def fill(text, facets, draw):
     """A text with its slots filled, and the country of its place among its facets."""
     for slot in ["person", "org", "product", "date", "number"]:
         while f"{{{slot}}}" in text:
-            text = named(text, slot, draw.choice(SLOTS[slot]), 1)
+            text = put(text, slot, draw.choice(SLOTS[slot]), 1)
     if "{place}" not in text:
         return text, facets
     country = draw.choice(list(SLOTS["place"]))
     cities = SLOTS["place"][country]
     place = draw.choice([country, *cities, *cities])
     shown = f"{place}, {country}" if place != country and draw.random() < 0.4 else place
-    return named(text, "place", place, 0, shown), {**facets, "country": country.lower()}
+    return put(text, "place", place, 0, shown), {**facets, "country": country.lower()}
 
 
-def named(text, slot, name, count, shown=None):
+def put(text, slot, name, count, shown=None):
     """A name for a slot; in hashtags and handles without spaces and article."""
     glued = name.removeprefix("the ").replace(" ", "")
     inside = rf"(?<=[#@\w]){{{slot}}}|{{{slot}}}(?=\w)"
