@@ -31,7 +31,11 @@ class Data:
     def row(self, row, answers):
         """Prompt ids, and the answer's with the end token."""
         prompt = np.concatenate([self.tokens("texts", row[1]), self.tokens("questions", row[2])]).astype(np.int64)
-        return prompt, np.append(self.tokens(answers, row[WRITINGS[answers]]), END).astype(np.int64)
+        return prompt, self.answer(row, answers)
+
+    def answer(self, row, answers):
+        """Ids of the answer and the end token."""
+        return np.append(self.tokens(answers, row[WRITINGS[answers]]), END).astype(np.int64)
 
     def group(self, source):
         return self.sources[source].split(".")[0]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from data import LENGTHS
+from data import LENGTHS, Batch
 
 SIZES = {"heads": 9, "kv_heads": 3, "head_dim": 64, "layers": 30, "theta": 1e5, "eps": 1e-5}
 MODULES = {  # name: (GGUF name, out, in)
@@ -15,6 +15,20 @@ MODULES = {  # name: (GGUF name, out, in)
     "self_attn.v_proj": ("attn_v", 192, 576), "self_attn.o_proj": ("attn_output", 576, 576),
     "mlp.gate_proj": ("ffn_gate", 1536, 576), "mlp.up_proj": ("ffn_up", 1536, 576), "mlp.down_proj": ("ffn_down", 576, 1536),
 }
+
+PRODUCTS = {"qkv": ["q", "k", "v"], "o": ["o"], "gate_up": ["gate", "up"], "down": ["down"]}  # of one input
+
+
+def short(name):
+    """q of self_attn.q_proj"""
+    return name.split(".")[1].removesuffix("_proj")
+
+
+def rotary(length):
+    """Cosines and sines of the angles [length, head_dim / 2]."""
+    frequencies = SIZES["theta"] ** (-torch.arange(0, SIZES["head_dim"], 2) / SIZES["head_dim"])
+    angles = torch.arange(length).outer(frequencies)
+    return angles.cos(), angles.sin()
 
 
 def base(path, device):
@@ -50,10 +64,22 @@ class Adapter:
         self.used = torch.zeros(SIZES["layers"], 1, 1, device=device)
         self.used[run["from"]:run["layers"]] = 1
         self.pairs = {}
+        if run["start"]:
+            self.load(run["start"], device)
+            return
         for name, (_, out, into) in MODULES.items():
             bound = 1 / math.sqrt(into)
             a = (torch.rand(SIZES["layers"], run["rank"], into, generator=draw) * 2 - 1) * bound
             self.pairs[name] = [a.to(device).requires_grad_(), torch.zeros(SIZES["layers"], out, run["rank"], device=device).requires_grad_()]
+
+    def load(self, path, device):
+        """What `save` wrote, of all layers."""
+        from safetensors.torch import load_file
+
+        found = load_file(path)
+        for name in MODULES:
+            each = [[found[key(i, name, which)] for i in range(SIZES["layers"])] for which in "AB"]
+            self.pairs[name] = [torch.stack(side).float().to(device).requires_grad_() for side in each]
 
     def parameters(self):
         return [p for pair in self.pairs.values() for p in pair]
@@ -63,9 +89,8 @@ class Adapter:
         own = {}
         for name, (a, b) in self.pairs.items():
             whole = linear[name] + self.used * self.scale * torch.bmm(b, a)
-            own[name.split(".")[1].removesuffix("_proj")] = whole.to(dtype)
-        products = {"qkv": ["q", "k", "v"], "o": ["o"], "gate_up": ["gate", "up"], "down": ["down"]}
-        return {name: torch.cat([own[part] for part in parts], 1).unbind(0) for name, parts in products.items()}
+            own[short(name)] = whole.to(dtype)
+        return {name: torch.cat([own[part] for part in parts], 1).unbind(0) for name, parts in PRODUCTS.items()}
 
 
 def rotated(x, cos, sin):
@@ -97,8 +122,7 @@ class Model:
         self.norms = [n.to(dtype) for n in weights["norms"]]
         self.final = weights["final"].to(dtype)
         self.embedding = weights["embedding"].to(dtype)
-        angles = torch.arange(max(LENGTHS) + 8).outer(SIZES["theta"] ** (-torch.arange(0, SIZES["head_dim"], 2) / SIZES["head_dim"]))
-        self.cos, self.sin = angles.cos().to(device, dtype), angles.sin().to(device, dtype)
+        self.cos, self.sin = (table.to(device, dtype) for table in rotary(max(LENGTHS) + 8))
 
     def states(self, merged, ids, keep):
         """Hidden states [batch, length, hidden] of the layers in `keep`; the last one is behind the final norm."""
@@ -115,14 +139,33 @@ class Model:
             kept[top] = F.rms_norm(x, (x.shape[-1],), self.final, SIZES["eps"])
         return kept
 
+    def weights(self, adapter):
+        return adapter.merged(self.linear, self.dtype)
 
-def forward(model, merged, batch, keep):
-    """States where answers begin {layer: [rows, hidden]}, and logits of the answers' tokens [rows * TARGETS, vocabulary]."""
-    kept = model.states(merged, batch["ids"], keep)
-    states = {number: x.flatten(0, 1).index_select(0, batch["first"]) for number, x in kept.items()}
-    if SIZES["layers"] not in keep:
-        return states, None
-    return states, F.linear(kept[SIZES["layers"]].flatten(0, 1).index_select(0, batch["at"]), model.embedding).float()
+    def forward(self, merged, batch, keep):
+        """States where answers begin {layer: [rows, hidden]}, and logits of the answers' tokens [tokens, vocabulary]."""
+        kept = self.states(merged, batch["ids"], keep)
+        states = {number: x.flatten(0, 1).index_select(0, batch["first"]) for number, x in kept.items()}
+        if SIZES["layers"] not in keep:
+            return states, None
+        answers = kept[SIZES["layers"]].flatten(0, 1).index_select(0, batch["at"])
+        return states, F.linear(answers, self.embedding).float()
+
+    def batches(self, data, run):
+        return data.batches(run, pin=True)
+
+    def held_out(self, data, rows, run):
+        """Batches over held-out rows, each with the numbers of its rows."""
+        for i in range(0, len(rows), 256):
+            part = rows[i:i + 256]
+            length = -(-int(data.length(part, run["answers"]).max()) // 8) * 8
+            batch = Batch(data, part, length, run, all_targets=True)
+            yield np.arange(i, i + len(part)), {key: tensor.to(self.device) for key, tensor in batch.tensors.items()}
+
+
+def key(layer, module, which):
+    """PEFT's name of a tensor."""
+    return f"base_model.model.model.layers.{layer}.{module}.lora_{which}.weight"
 
 
 def save(adapter, run, path):
@@ -132,5 +175,5 @@ def save(adapter, run, path):
     for name, (a, b) in adapter.pairs.items():
         for i in range(run["from"], run["layers"]):
             for which, tensor in [("A", a), ("B", b)]:
-                tensors[f"base_model.model.model.layers.{i}.{name}.lora_{which}.weight"] = tensor[i].detach().to(torch.float16).contiguous().cpu()
+                tensors[key(i, name, which)] = tensor[i].detach().to(torch.float16).contiguous().cpu()
     save_file(tensors, path, metadata={"format": "pt", "run": json.dumps(run)})

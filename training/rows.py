@@ -73,7 +73,9 @@ class Bank:
 
     def __init__(self, name, held_out, draw):
         self.name, self.held_out, self.draw = name, held_out, draw
-        texts = read(HERE / f"facets/{name}.jsonl")
+        older, newer = HERE / f"facets/{name}.jsonl", HERE / f"facets/{name}.second.jsonl"
+        self.newer = read(newer) if newer.exists() else []
+        texts = read(older) + self.newer
         self.texts = [text for text in texts if (lot(SEED, text["text"]) < 0.1) == held_out]
         wordings = json.loads((HERE / f"facets/{name}.questions.json").read_text())
         self.wordings = {facet: kinds["held_out" if held_out else "train"] for facet, kinds in wordings.items()}
@@ -82,10 +84,11 @@ class Bank:
             if not isinstance(answer, str) for thing in answer
         )
 
-    def rows(self, times):
+    def rows(self, times, newer_times):
         """Every text so many times, with its slots filled anew and all its facets asked."""
+        newer = {text["text"] for text in self.newer}
         for text in self.texts:
-            for _ in range(times):
+            for _ in range(newer_times if text["text"] in newer else times):
                 yield from self.asked(text)
 
     def asked(self, text):
@@ -148,6 +151,14 @@ def put(text, slot, name, count, shown=None):
 def qa(path, without):
     rows = [r for r in read(path) if r["source"] not in without and len(r["input"]) <= 2200]
     return [row(r["input"].strip(), r["instruction"].strip(), r["output"].strip(), r["source"]) for r in rows]
+
+
+def framed(rows, draw, share):
+    """A share of the rows with their question in a frame that does not change what is asked."""
+    for one in rows:
+        if one["instruction"] and draw.random() < share:
+            one = one | {"instruction": draw.choice(ABOUT["frames"]).format(one["instruction"])}
+        yield one
 
 
 def about(rows, banks, draw, count, questions):
@@ -215,6 +226,9 @@ def main():
     parser.add_argument("--exclude", type=Path, help="texts that occur in a folder's JSON lines are left out")
     parser.add_argument("--held-out", type=float, default=0.05)
     parser.add_argument("--facets", type=int, default=6, help="times that every text of the facets is asked")
+    parser.add_argument("--newer", type=int, default=6, help="times that those of the second round are")
+    parser.add_argument("--qa", type=float, default=1.0, dest="share", help="share of the QA texts")
+    parser.add_argument("--framed", type=float, default=0.0, help="share of the questions that are put in a frame")
     parser.add_argument("--about", type=int, default=40000)
     parser.add_argument("--joined", type=int, default=15000)
     parser.add_argument("--unanswerable", type=int, default=12000)
@@ -222,6 +236,7 @@ def main():
     args.output.mkdir(parents=True, exist_ok=True)
     rows = qa(args.qa, set(args.without_sources.split(",")))
     sides = {side: [r for r in rows if (lot(SEED, r["input"]) < args.held_out) == side] for side in [False, True]}
+    sides[False] = [r for r in sides[False] if lot(SEED + 1, r["input"]) < args.share]
     files = sorted(args.exclude.rglob("*.jsonl*")) if args.exclude else []
     excluded = {string for path in files for line in read(path) for string in strings(line)}
     for held_out, own in sides.items():
@@ -231,11 +246,12 @@ def main():
         questions = {kind: ABOUT[kind][wordings] for kind in ["topic", "wanted", "elsewhere"]}
         made = list(own)
         for bank in banks:
-            made += bank.rows(1 if held_out else args.facets)
+            made += bank.rows(1, 1) if held_out else bank.rows(args.facets, args.newer)
         made += about(own, banks, draw, int(args.about * share), questions)
         made += joined(own, draw, int(args.joined * share))
         made += unanswerable(own, banks, draw, int(args.unanswerable * share), questions["elsewhere"])
         kept = [r for r in made if normal(r["input"]) not in excluded]
+        kept = list(framed(kept, draw, 0 if held_out else args.framed))
         name = "held_out" if held_out else "learn"
         with open(args.output / f"{name}.jsonl", "w") as file:
             for one in kept:

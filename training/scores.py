@@ -7,8 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from data import Batch
-from model import SIZES, forward
+from model import SIZES
 
 
 class HeldOut:
@@ -19,7 +18,7 @@ class HeldOut:
         held = data.table[data.table[:, 0] == 1]
         group = np.array([data.group(s) for s in held[:, -1]])
         pick = lambda which, n: held[which][draw.permutation(which.sum())[:n]]
-        self.facets = held[group == "facets"]
+        self.facets = of_some_texts(held[group == "facets"], 6 * most, np.random.default_rng(seed + 1))
         made = np.isin(group, ["facets", "about", "joined", "unanswerable"])
         self.qa = pick(~made, most)
         self.joined, self.unknown = pick(group == "joined", most // 2), pick(group == "unanswerable", most // 4)
@@ -30,12 +29,12 @@ class HeldOut:
         """{kind.loss, kind.right: of the answers; triplets, kind.near: {layer: score}, raw and centred}"""
         scores = {}
         with torch.no_grad():
-            merged = adapter.merged(model.linear, model.dtype)
+            weights = model.weights(adapter)
             for name in ["qa", "facets", "joined", "unknown", "about"]:
                 rows = getattr(self, name)
                 if not len(rows):
                     continue
-                states, scores[f"{name}.loss"], scores[f"{name}.right"] = answered(model, merged, data, rows, run, layers)
+                states, scores[f"{name}.loss"], scores[f"{name}.right"] = answered(model, weights, data, rows, run, layers)
                 for number, vectors in states.items():
                     for how in ["raw", "centred"]:
                         if name == "facets":
@@ -49,21 +48,27 @@ class HeldOut:
         return scores
 
 
-def answered(model, merged, data, rows, run, layers):
+def of_some_texts(rows, most, draw):
+    """At most so many rows, all those of a text or none."""
+    texts, counts = np.unique(rows[:, 1], return_counts=True)
+    order = draw.permutation(len(texts))
+    kept = texts[order[np.cumsum(counts[order]) <= most]]
+    return rows[np.isin(rows[:, 1], kept)]
+
+
+def answered(model, weights, data, rows, run, layers):
     """States where answers begin {layer: [rows, hidden]}, the mean loss of the answers' tokens, and the share of answers
     that are right to the last token."""
-    states, losses, right = [], [], 0
-    for i in range(0, len(rows), 256):
-        part = rows[i:i + 256]
-        length = -(-int(data.length(part, run["answers"]).max()) // 8) * 8
-        batch = Batch(data, part, length, run, all_targets=True)
-        batch = {key: tensor.to(model.device) for key, tensor in batch.tensors.items()}
-        found, logits = forward(model, merged, batch, set(layers) | {SIZES["layers"]})
+    order, states, losses, right = [], [], [], 0
+    for numbers, batch in model.held_out(data, rows, run):
+        found, logits = model.forward(weights, batch, set(layers) | {SIZES["layers"]})
+        order.append(numbers)
         states.append(found)
         losses.append(F.cross_entropy(logits, batch["targets"], reduction="none"))
         wrong = (logits.argmax(-1) != batch["targets"]).float()
-        right += (torch.zeros(len(part), device=model.device).index_add(0, batch["owner"], wrong) == 0).sum().item()
-    whole = {number: torch.cat([found[number] for found in states]).float() for number in layers}
+        right += (torch.zeros(len(numbers), device=model.device).index_add(0, batch["owner"], wrong) == 0).sum().item()
+    place = torch.from_numpy(np.argsort(np.concatenate(order))).to(model.device)
+    whole = {number: torch.cat([found[number] for found in states]).float()[place] for number in layers}
     return whole, torch.cat(losses).mean().item(), right / len(rows)
 
 

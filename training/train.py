@@ -1,6 +1,6 @@
-"""Trains the adapter on a GPU: many short runs to compare, and the long one that is shipped.
+"""Trains the adapter: many short runs to compare, and the long ones that are shipped.
 
-    python training/train.py data.npz MODEL.gguf runs.json -o out [--device cuda] [--seconds N]
+    python training/train.py data.npz MODEL.gguf runs.json -o out [--device cpu] [--seconds N]
 
 `runs.json` is a list of settings, each a dictionary over `DEFAULTS`. A run ends with a line in out/results.jsonl:
 settings, curve and scores on held-out rows; with "save" it leaves the adapter as f16 in out/NAME.safetensors,
@@ -12,10 +12,11 @@ is to be read: which other rows of the step a row is near to (a softmax over its
 of their answers (the same over the teacher's). It is a soft contrast, in which the rows of one text under other
 questions, and of other texts under one question, are the negatives.
 
-LoRA is merged anew at every step, W + s·B·A in bf16, as the adapter is merged when it is used; A and B are f32.
+On a GPU, rows of like length make a batch of one of a few shapes, and a whole step over such a batch, optimiser included, is
+one CUDA graph: a model of this size is too small for a GPU to wait for Python. LoRA is merged anew at every step, W + s·B·A
+in bf16, as the adapter is merged when it is used; A and B are f32. On a CPU, `packed.py` reads a text once for all its questions.
 
-Rows of like length make a batch of one of a few shapes, and a whole step over such a batch, optimiser included, is one
-CUDA graph: a model of this size is too small for a GPU to wait for Python. On a CPU the same step runs as it is.
+"start" in the settings is an adapter that a run goes on from, with the same rank and alpha.
 """
 
 import argparse
@@ -29,22 +30,23 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+import packed
 from data import LENGTHS, Data, ahead
-from model import SIZES, Adapter, Model, base, forward, save
+from model import SIZES, Adapter, Model, base, save
 from scores import HeldOut
 
 DEFAULTS = {
     "name": "run", "rank": 16, "alpha": 32, "layers": 30, "from": 0, "learning_rate": 1.5e-3, "warmup": 0.03, "tokens": 24576,
     "steps": 100, "causal": 1.0, "whole": 0.0, "near": 1.0, "kind": "softmax", "temperature": 0.05, "teacher_temperature": 0.05,
-    "read": 28, "answers": "answers", "seed": 1, "without": [], "weights": {}, "facet_rows": 4, "save": False, "clip": 1.0,
+    "read": 28, "answers": "answers", "seed": 1, "start": None, "without": [], "weights": {}, "facet_rows": 4, "save": False, "clip": 1.0,
     "shown": 50,
 }
 
 
-def loss_of(model, data, merged, batch, run):
+def loss_of(model, data, weights, batch, run):
     """The loss, and its parts."""
     keep = {run["read"], SIZES["layers"]} if run["causal"] or run["whole"] else {run["read"]}
-    states, logits = forward(model, merged, batch, keep)
+    states, logits = model.forward(weights, batch, keep)
     loss = causal = near = torch.zeros((), device=model.device)
     if run["causal"]:
         each = F.cross_entropy(logits, batch["targets"], reduction="none")
@@ -80,14 +82,14 @@ class Steps:
         self.parameters = adapter.parameters()
         self.on_gpu = model.device.type == "cuda"
         self.rate = torch.zeros((), device=model.device)
-        options = {"fused": True, "capturable": True} if self.on_gpu else {}
+        options = {"fused": True, "capturable": self.on_gpu}
         self.optimizer = torch.optim.AdamW(self.parameters, lr=self.rate if self.on_gpu else 0.0, weight_decay=0.0, betas=(0.9, 0.99), **options)
         self.graphs, self.pool = {}, None
 
     def step(self, batch):
         self.optimizer.zero_grad(set_to_none=True)
-        merged = self.adapter.merged(self.model.linear, self.model.dtype)
-        loss, causal, near = loss_of(self.model, self.data, merged, batch, self.run)
+        weights = self.model.weights(self.adapter)
+        loss, causal, near = loss_of(self.model, self.data, weights, batch, self.run)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.run["clip"])
         self.optimizer.step()
@@ -132,7 +134,7 @@ class Steps:
         return found
 
 
-def train(model, data, run, deadline):
+def train(model, data, run, deadline, path):
     adapter = Adapter(run, model.device)
     steps = Steps(model, data, adapter, run)
     start = time.time()
@@ -145,7 +147,7 @@ def train(model, data, run, deadline):
                 break
         print(f"captured in {time.time() - start:.1f} s", flush=True)
     curve, tokens, seen, taken = [], 0, [], 0
-    batches = ahead(data.batches(run, pin=steps.on_gpu))
+    batches = ahead(model.batches(data, run))
     for number in range(run["steps"]):
         # The schedule follows whichever comes first: the steps or the time that is left.
         done = max(number / run["steps"], (time.time() - start) / max(deadline - start, 1e-9) if deadline else 0)
@@ -167,6 +169,8 @@ def train(model, data, run, deadline):
             print(run["name"], {k: round(v, 4) for k, v in line.items()}, flush=True)
             if not math.isfinite(near + norm + causal):
                 raise RuntimeError("the loss is no number")
+            if run["save"]:
+                save(adapter, run, path)
     seconds = time.time() - start
     return adapter, {"curve": curve, "steps_done": taken, "seconds": seconds, "tokens_per_second": tokens / seconds, "tokens": tokens}
 
@@ -178,15 +182,16 @@ def main():
     parser.add_argument("runs", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--precision", choices=["bf16", "f32"], default="bf16")
     parser.add_argument("--seconds", type=float, help="no run begins after so many, and the last ends its schedule by then")
     parser.add_argument("--most", type=int, default=1000, help="held-out rows of a kind")
     args = parser.parse_args()
     start = time.time()
     args.output.mkdir(parents=True, exist_ok=True)
     device = torch.device(args.device)
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     data = Data(args.data, device)
-    model = Model(base(args.model, device), device, dtype)
+    kind = Model if device.type == "cuda" else packed.Model
+    model = kind(base(args.model, device), device, {"bf16": torch.bfloat16, "f32": torch.float32}[args.precision])
     held = HeldOut(data, args.most)
     print(f"loaded in {time.time() - start:.1f} s, {(data.table[:, 0] == 0).sum()} rows to learn from", flush=True)
     failed = 0
@@ -199,10 +204,11 @@ def main():
             continue
         result = {"run": run}
         try:
-            adapter, curve = train(model, data, run, start + args.seconds if args.seconds else None)
+            path = args.output / f"{run['name']}.safetensors"
+            adapter, curve = train(model, data, run, start + args.seconds if args.seconds else None, path)
             result |= curve
             if run["save"]:
-                save(adapter, run, args.output / f"{run['name']}.safetensors")
+                save(adapter, run, path)
             layers = sorted({16, 20, 22, 24, 25, 26, 27, 28, 29, 30, run["read"]})
             result["scores"] = scores = held.score(model, data, adapter, run, layers)
             plain = {key: round(value, 3) for key, value in scores.items() if isinstance(value, float)}
