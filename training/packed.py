@@ -16,6 +16,7 @@ from data import END, WRITINGS
 from model import MODULES, PRODUCTS, SIZES, rotary, rotated, short
 
 LENGTHS = [48, 64, 96, 128, 160, 192, 256, 384]
+LONGEST = 400  # a row with another writing of its answer than the one that rows were cut by
 RANKS = 32  # a rank is filled up with zeros to a multiple: thin products are slow
 
 
@@ -69,6 +70,7 @@ def length_of(data, rows, answers):
 
 def batches(data, run):
     """Batches of `tokens` tokens, padding included, each of texts that fit one shape; rows that do not are left out."""
+    assert run["tokens"] >= LONGEST, "a batch holds no row of the longest shape"
     waiting = {shape: [] for shape in LENGTHS}
     for rows in data.epochs(run, run["seed"]):
         while len(rows) and shape_of(length_of(data, rows, run["answers"])) is None:
@@ -130,7 +132,7 @@ class Model:
         self.norms = [n.to(dtype) for n in weights["norms"]]
         self.final = weights["final"].to(dtype)
         self.embedding = weights["embedding"].to(dtype)
-        self.cos, self.sin = (table.to(device, dtype) for table in rotary(max(LENGTHS)))
+        self.cos, self.sin = (table.to(device, dtype) for table in rotary(LONGEST))
 
     def weights(self, adapter):
         """Of every layer {product: (A of its parts, [B of each])}, scaled and filled up."""
@@ -170,13 +172,13 @@ class Model:
         """Batches over held-out rows, each with the numbers of its rows."""
         order = np.argsort(rows[:, 1], kind="stable")
         bounds = np.flatnonzero(np.diff(rows[order, 1])) + 1
-        units = [part for text in np.split(order, bounds) for part in np.split(text, range(4, len(text), 4))]
+        shape = lambda unit: shape_of(length_of(data, rows[unit], run["answers"]))
         by_shape = {}
-        for unit in units:
-            shape = shape_of(length_of(data, rows[unit], run["answers"])) or 8 * max(LENGTHS)
-            by_shape.setdefault(shape, []).append(unit)
-        for shape, units in by_shape.items():
-            size = max(1, run["tokens"] // shape)
+        for text in np.split(order, bounds):
+            for unit in [text] if shape(text) else np.split(text, len(text)):
+                by_shape.setdefault(shape(unit) or LONGEST, []).append(unit)
+        for length, units in by_shape.items():
+            size = run["tokens"] // length
             for i in range(0, len(units), size):
                 part = units[i:i + size]
-                yield np.concatenate(part), Batch(data, [rows[unit] for unit in part], shape, run).tensors
+                yield np.concatenate(part), Batch(data, [rows[unit] for unit in part], length, run).tensors
