@@ -73,11 +73,10 @@ def batches(data, run):
     assert run["tokens"] >= LONGEST, "a batch holds no row of the longest shape"
     waiting = {shape: [] for shape in LENGTHS}
     for rows in data.epochs(run, run["seed"]):
-        while len(rows) and shape_of(length_of(data, rows, run["answers"])) is None:
+        while len(rows) and (shape := shape_of(length_of(data, rows, run["answers"]))) is None:
             rows = rows[:-1]
         if not len(rows):
             continue
-        shape = shape_of(length_of(data, rows, run["answers"]))
         waiting[shape].append(rows)
         if len(waiting[shape]) == run["tokens"] // shape:
             yield Batch(data, waiting[shape], shape, run)

@@ -73,9 +73,10 @@ class Bank:
 
     def __init__(self, name, held_out, draw):
         self.name, self.held_out, self.draw = name, held_out, draw
-        older, newer = HERE / f"facets/{name}.jsonl", HERE / f"facets/{name}.second.jsonl"
-        self.newer = read(newer) if newer.exists() else []
-        texts = read(older) + self.newer
+        second = HERE / f"facets/{name}.second.jsonl"
+        newer = read(second) if second.exists() else []
+        self.newer = {text["text"] for text in newer}
+        texts = read(HERE / f"facets/{name}.jsonl") + newer
         self.texts = [text for text in texts if (lot(SEED, text["text"]) < 0.1) == held_out]
         wordings = json.loads((HERE / f"facets/{name}.questions.json").read_text())
         self.wordings = {facet: kinds["held_out" if held_out else "train"] for facet, kinds in wordings.items()}
@@ -86,9 +87,8 @@ class Bank:
 
     def rows(self, times, newer_times):
         """Every text so many times, with its slots filled anew and all its facets asked."""
-        newer = {text["text"] for text in self.newer}
         for text in self.texts:
-            for _ in range(newer_times if text["text"] in newer else times):
+            for _ in range(newer_times if text["text"] in self.newer else times):
                 yield from self.asked(text)
 
     def asked(self, text):
