@@ -29,7 +29,8 @@ import subprocess
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BANKS = ["dialogue", "incidents", "styles", "opinions", "posts", "requests", "scenes", "sentences"]
+BANKS = ["dialogue", "incidents", "moments", "styles", "opinions", "posts", "requests", "scenes", "sentences"]
+ROUNDS = ["", ".second", ".third"]  # of training, which texts were written for
 LONGEST = 1200  # letters of a text
 ABOUT = json.loads((HERE / "facets/about.json").read_text())
 SLOTS = json.loads((HERE / "facets/slots.json").read_text())
@@ -71,24 +72,27 @@ def row(text, question, answer, source, teach=None):
 class Bank:
     """Texts with facets, and the wordings of a question about each."""
 
-    def __init__(self, name, held_out, draw):
+    def __init__(self, name, held_out, times, draw):
+        """`times`: how often texts of each round are asked; a round that is not asked is not read."""
         self.name, self.held_out, self.draw = name, held_out, draw
-        second = HERE / f"facets/{name}.second.jsonl"
-        newer = read(second) if second.exists() else []
-        self.newer = {text["text"] for text in newer}
-        texts = read(HERE / f"facets/{name}.jsonl") + newer
-        self.texts = [text for text in texts if (lot(SEED, text["text"]) < 0.1) == held_out]
+        self.texts = []
+        for of_round, count in zip(ROUNDS, times):
+            path = HERE / f"facets/{name}{of_round}.jsonl"
+            for text in read(path) if count and path.exists() else []:
+                if (lot(SEED, text["text"]) < 0.1) == held_out:
+                    self.texts.append({"text": text["text"], "facets": positioned(text["facets"]), "times": 1 if held_out else count})
         wordings = json.loads((HERE / f"facets/{name}.questions.json").read_text())
         self.wordings = {facet: kinds["held_out" if held_out else "train"] for facet, kinds in wordings.items()}
         self.common = collections.Counter(
-            (facet, thing[-1]) for text in texts for facet, answer in text["facets"].items()
+            (facet, thing[-1]) for text in self.texts for facet, answer in text["facets"].items()
             if not isinstance(answer, str) for thing in answer
         )
+        self.issues = sorted({text["facets"]["issue"] for text in self.texts if "issue" in text["facets"]})
 
-    def rows(self, times, newer_times):
+    def rows(self):
         """Every text so many times, with its slots filled anew and all its facets asked."""
         for text in self.texts:
-            for _ in range(newer_times if text["text"] in self.newer else times):
+            for _ in range(text["times"]):
                 yield from self.asked(text)
 
     def asked(self, text):
@@ -104,6 +108,13 @@ class Bank:
             kept = sorted(answer, key=lambda thing: self.draw.random() * self.common[facet, thing[-1]] ** 0.5)
             for thing in kept[:2]:
                 yield self.named(filled, facet, thing, source)
+        for facet in UNSAID.get(self.name, []):
+            if facet not in facets and self.draw.random() < 0.2:
+                yield row(filled, self.question(facet), UNKNOWN, f"{source}.{facet}")
+        if "towards" in facets and self.draw.random() < 0.15:
+            other = self.draw.choice(self.issues)
+            if other != facets["issue"]:
+                yield self.named(filled, "towards", [other, UNKNOWN], source)
 
     def question(self, facet):
         found = self.wordings.get(facet) or PLACE_WORDINGS["held_out" if self.held_out else "train"]
@@ -122,7 +133,18 @@ class Bank:
         return row(text, question, answer.lower(), f"{source}.{facet}")
 
 
-NAMED = {"entities": ["{entity}"], "relations": ["{first}", "{second}"], "triggers": ["{trigger}"]}
+def positioned(facets):
+    """A stance is towards something: a question that names it (`towards`) or lists the stances (`stance`) is answered by the stance
+    alone, one that does neither (`position`) by both, "opposes hunting"."""
+    if "stance" not in facets:
+        return facets
+    stance, issue = facets["stance"], facets["issue"]
+    return facets | {"position": f"{POSITIONS[stance]} {issue}", "towards": [[issue, stance]]}
+
+
+UNSAID = {"moments": ["place", "time"]}  # facets that a text lacks when it says nothing about them
+POSITIONS = {"in favor": "supports", "against": "opposes", "neutral": "undecided"}  # none of them a stop-word
+NAMED = {"entities": ["{entity}"], "relations": ["{first}", "{second}"], "triggers": ["{trigger}"], "towards": ["{issue}"]}
 PLACE_WORDINGS = ABOUT["place"]
 
 
@@ -225,8 +247,7 @@ def main():
     parser.add_argument("--without-sources", default="babi,privacy_yesno,dream,quail,c3_en,sciq,mctest,boolq")
     parser.add_argument("--exclude", type=Path, help="texts that occur in a folder's JSON lines are left out")
     parser.add_argument("--held-out", type=float, default=0.05)
-    parser.add_argument("--facets", type=int, default=6, help="times that every text of the facets is asked")
-    parser.add_argument("--newer", type=int, default=6, help="times that those of the second round are")
+    parser.add_argument("--times", type=int, nargs=3, default=[6, 6, 6], help="how often texts of the facets are asked, by their round")
     parser.add_argument("--qa", type=float, default=1.0, dest="share", help="share of the QA texts")
     parser.add_argument("--framed", type=float, default=0.0, help="share of the questions that are put in a frame")
     parser.add_argument("--about", type=int, default=40000)
@@ -242,11 +263,11 @@ def main():
     for held_out, own in sides.items():
         draw = random.Random(f"rows {held_out}")
         wordings, share = ("held_out", args.held_out) if held_out else ("train", 1)
-        banks = [Bank(name, held_out, draw) for name in BANKS]
+        banks = [Bank(name, held_out, args.times, draw) for name in BANKS]
         questions = {kind: ABOUT[kind][wordings] for kind in ["topic", "wanted", "elsewhere"]}
         made = list(own)
         for bank in banks:
-            made += bank.rows(1, 1) if held_out else bank.rows(args.facets, args.newer)
+            made += bank.rows()
         made += about(own, banks, draw, int(args.about * share), questions)
         made += joined(own, draw, int(args.joined * share))
         made += unanswerable(own, banks, draw, int(args.unanswerable * share), questions["elsewhere"])
