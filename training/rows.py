@@ -33,6 +33,7 @@ BANKS = ["dialogue", "incidents", "moments", "styles", "opinions", "posts", "req
 ROUNDS = ["", ".second", ".third"]  # of training, which texts were written for
 LONGEST = 1200  # letters of a text
 ABOUT = json.loads((HERE / "facets/about.json").read_text())
+KINDS = json.loads((HERE / "facets/kinds.json").read_text())
 SLOTS = json.loads((HERE / "facets/slots.json").read_text())
 UNKNOWN = "unknown"
 SEED = 42  # the default of `inbedder train`
@@ -72,9 +73,10 @@ def row(text, question, answer, source, teach=None):
 class Bank:
     """Texts with facets, and the wordings of a question about each."""
 
-    def __init__(self, name, held_out, times, draw):
-        """`times`: how often texts of each round are asked; a round that is not asked is not read."""
-        self.name, self.held_out, self.draw = name, held_out, draw
+    def __init__(self, name, held_out, times, outright, draw):
+        """`times`: how often texts of each round are asked (a round that is not asked is not read); `outright`: the share whose
+        feeling is also said."""
+        self.name, self.held_out, self.outright, self.draw = name, held_out, outright, draw
         self.texts = []
         for of_round, count in zip(ROUNDS, times):
             path = HERE / f"facets/{name}{of_round}.jsonl"
@@ -98,6 +100,8 @@ class Bank:
     def asked(self, text):
         source = f"facets.{self.name}"
         filled, facets = fill(text["text"], text["facets"], self.draw)
+        if self.outright and self.draw.random() < self.outright:
+            filled = said(filled, facets, self.draw)
         if self.draw.random() < 0.1:
             filled = self.draw.choice([filled.lower(), filled.rstrip(".!?"), filled.upper()])
         for facet, answer in facets.items():
@@ -203,6 +207,30 @@ def about(rows, banks, draw, count, questions):
         yield row(text, question, None, "about.wanted", text)
 
 
+def kinds(banks, draw, count, held_out):
+    """Short texts of the facets with a question for a thing of a kind ("Which animal?"): the thing's own name if the text has just one,
+    "unknown" if it has none."""
+    wordings = KINDS["wordings"]["held_out" if held_out else "train"]
+    texts = [text["text"] for bank in banks if bank.name != "styles" for text in bank.texts if "{" not in text["text"]]
+    while count:
+        text, kind = draw.choice(texts), draw.choice(list(KINDS["kinds"]))
+        spoken = f" {' '.join(re.findall(r'[a-z]+', text.lower()))} "
+        found = [name for name in KINDS["kinds"][kind] if f" {name} " in spoken or f" {name}s " in spoken]
+        # Most texts name nothing of a kind; two of five answers are enough for them.
+        if len(found) > 1 or (not found and draw.random() > 0.02):
+            continue
+        count -= 1
+        yield row(text, draw.choice(wordings).format(kind=kind), found[0] if found else UNKNOWN, "kinds")
+
+
+def said(text, facets, draw):
+    """A text whose writer also says the feeling that it shows, "… I am so angry."."""
+    if facets.get("emotion") not in ABOUT["said"]["feelings"] or facets.get("language", "english") != "english":
+        return text
+    sentence = draw.choice(ABOUT["said"]["sentences"]).format(facets["emotion"])
+    return draw.choice([f"{text} {sentence}", f"{text} {sentence}", f"{sentence} {text}"])
+
+
 def words(text):
     """Its longer words."""
     return set(re.findall(r"[a-z]{5,}", text.lower()))
@@ -250,6 +278,8 @@ def main():
     parser.add_argument("--times", type=int, nargs=3, default=[6, 6, 6], help="how often texts of the facets are asked, by their round")
     parser.add_argument("--qa", type=float, default=1.0, dest="share", help="share of the QA texts")
     parser.add_argument("--framed", type=float, default=0.0, help="share of the questions that are put in a frame")
+    parser.add_argument("--outright", type=float, default=0.0, help="share of the texts with a feeling that is also said")
+    parser.add_argument("--kinds", type=int, default=0, help="questions for a thing of a kind")
     parser.add_argument("--about", type=int, default=40000)
     parser.add_argument("--joined", type=int, default=15000)
     parser.add_argument("--unanswerable", type=int, default=12000)
@@ -263,11 +293,12 @@ def main():
     for held_out, own in sides.items():
         draw = random.Random(f"rows {held_out}")
         wordings, share = ("held_out", args.held_out) if held_out else ("train", 1)
-        banks = [Bank(name, held_out, args.times, draw) for name in BANKS]
+        banks = [Bank(name, held_out, args.times, args.outright, draw) for name in BANKS]
         questions = {kind: ABOUT[kind][wordings] for kind in ["topic", "wanted", "elsewhere"]}
         made = list(own)
         for bank in banks:
             made += bank.rows()
+        made += kinds(banks, draw, int(args.kinds * share), held_out)
         made += about(own, banks, draw, int(args.about * share), questions)
         made += joined(own, draw, int(args.joined * share))
         made += unanswerable(own, banks, draw, int(args.unanswerable * share), questions["elsewhere"])
