@@ -1,15 +1,18 @@
 """An adapter that `train.py` saved as a PEFT folder with what the default model needs to know.
 
-    python training/export.py out/NAME.safetensors MODEL.gguf --layer 28 [--center] -o models/inbedder-smollm2-135m
+    python training/export.py out/NAME.safetensors MODEL.gguf --layer 28 [--center] [--average out/EARLIER.safetensors] -o FOLDER
+
+With `--average` the numbers of A and B are the means of two adapters', of which one was trained on from the other: what was learnt
+last is kept as far as it agrees with what was there (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
 """
 
 import argparse
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 
 def main():
@@ -18,10 +21,13 @@ def main():
     parser.add_argument("model", type=Path)
     parser.add_argument("--layer", type=int, required=True, help="that is read")
     parser.add_argument("--center", action="store_true")
+    parser.add_argument("--average", type=Path, help="an adapter that this one was trained on from")
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
     with safe_open(args.adapter, "pt") as file:
-        run, names = json.loads(file.metadata()["run"]), list(file.keys())
+        metadata, names = file.metadata(), list(file.keys())
+    run = json.loads(metadata["run"])
+    metadata["run"] = json.dumps(run | {"start": run["start"] and Path(run["start"]).name})
     config = {
         "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": "default",
         "r": run["rank"], "lora_alpha": run["alpha"], "use_rslora": False,
@@ -36,7 +42,11 @@ def main():
         "template": "inbedder", "readout": "fst_gen", "layer": args.layer, "center": args.center,
     }
     args.output.mkdir(parents=True, exist_ok=True)
-    shutil.copy(args.adapter, args.output / "adapter_model.safetensors")
+    tensors = load_file(args.adapter)
+    if args.average:
+        other = load_file(args.average)
+        tensors = {name: ((tensor.float() + other[name].float()) / 2).to(tensor.dtype) for name, tensor in tensors.items()}
+    save_file(tensors, args.output / "adapter_model.safetensors", metadata)
     for name, content in [("adapter_config.json", config), ("inbedder.json", about)]:
         (args.output / name).write_text(json.dumps(content, indent=2) + "\n")
 

@@ -11,12 +11,12 @@ use std::io::Write;
 
 /// Texts that group by animal under one question and by feeling or place under the others.
 const DEMONSTRATION: [&str; 6] = [
-    "I love my cat, she sleeps on the sofa all day.",
+    "I love my cat, she purrs beside me on the sofa.",
     "I adore my dog, he waits for me at the kitchen door.",
-    "The cat scratched the sofa again, I am so angry.",
-    "That dog barked in the kitchen all night, I hate it.",
+    "The cat scratched the sofa again. I am so angry!",
+    "The dog barked in the kitchen all night again, so annoying.",
     "My parrot in the garden makes me smile every morning.",
-    "The parrot screams in the garden, it drives me mad.",
+    "The parrot screeched in the garden all morning, I am so annoyed.",
 ];
 const DEMONSTRATION_QUESTIONS: [&str; 3] = [
     "Which animal is mentioned?",
