@@ -7,6 +7,7 @@ topic, the writer's feeling, stance, style or intention. So these are added, eac
 
 - `facets/NAME.jsonl`: texts written for this project whose facets are independent of each other (an angry greeting,
   a Polish sermon about football), with many wordings of the question about each facet; a text is asked about all.
+- `kinds`: which thing of a kind a text names ("Which animal?"), if any.
 - `about`: real texts under questions about their subject, and under none at all; what they are to be near to is their
   own text, as a teacher reads it (`teach`), and the answer is the subject that the teacher finds nearest.
 - `joined`: two texts in one, and a question about either.
