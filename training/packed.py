@@ -18,7 +18,6 @@ from model import MODULES, PRODUCTS, SIZES, rotary, rotated, short
 
 LENGTHS = [48, 64, 96, 128, 160, 192, 256, 384]
 LONGEST = 400  # a row with another writing of its answer than the one that rows were cut by
-torch._dynamo.config.recompile_limit = 2 * len(LENGTHS)
 RANKS = 32  # a rank is filled up with zeros to a multiple: thin products are slow
 
 
@@ -106,6 +105,7 @@ def layer(x, w, lora, norms, cos, sin, mask):
     return x + F.linear(m, w["down"]) + low_rank(m, lora["down"])[0]
 
 
+torch._dynamo.config.recompile_limit = 2 * len(LENGTHS)  # every shape once, and runs of another size after them
 compiled_layer = torch.compile(layer, dynamic=False)
 
 

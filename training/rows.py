@@ -213,10 +213,11 @@ def kinds(banks, draw, count, held_out):
     "unknown" if it has none."""
     wordings = KINDS["wordings"]["held_out" if held_out else "train"]
     texts = [text["text"] for bank in banks if bank.name != "styles" for text in bank.texts if "{" not in text["text"]]
+    texts = [(text, f" {' '.join(re.findall(r'[a-z]+', text.lower()))} ") for text in texts]
+    names_of = list(KINDS["kinds"].items())
     while count:
-        text, kind = draw.choice(texts), draw.choice(list(KINDS["kinds"]))
-        spoken = f" {' '.join(re.findall(r'[a-z]+', text.lower()))} "
-        found = [name for name in KINDS["kinds"][kind] if f" {name} " in spoken or f" {name}s " in spoken]
+        (text, spoken), (kind, names) = draw.choice(texts), draw.choice(names_of)
+        found = [name for name in names if f" {name} " in spoken or f" {name}s " in spoken]
         # Most texts name nothing of a kind; two of five answers are enough for them.
         if len(found) > 1 or (not found and draw.random() > 0.02):
             continue
@@ -226,7 +227,7 @@ def kinds(banks, draw, count, held_out):
 
 def said(text, facets, draw):
     """A text whose writer also says the feeling that it shows, "… I am so angry."."""
-    if facets.get("emotion") not in ABOUT["said"]["feelings"] or facets.get("language", "english") != "english":
+    if facets.get("emotion") not in ABOUT["said"]["feelings"]:
         return text
     sentence = draw.choice(ABOUT["said"]["sentences"]).format(facets["emotion"])
     return draw.choice([f"{text} {sentence}", f"{text} {sentence}", f"{sentence} {text}"])
