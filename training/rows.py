@@ -14,7 +14,7 @@ topic, the writer's feeling, stance, style or intention. So these are added, eac
 - `unanswerable`: a question that belongs to another text; its answer is "unknown".
 
 OUT/learn.jsonl and OUT/held_out.jsonl get {input, instruction, output, source, teach}: `inbedder train` reads the
-first four, once `prepare.py` has filled in the answers about subjects. QA texts are held out by the lot that `inbedder
+first four, once `prepare.py` has filled in the answers about subjects; `teach` is a string, or several whose mean it is. QA texts are held out by the lot that `inbedder
 train --held-out 0.05 --seed 42` draws, so that its validation tasks are of the same texts; of the facets' texts, before
 their slots are filled, one in ten is. For those only wordings are used that are not learnt for their facet. `--exclude`
 drops texts that occur in a folder of JSON lines, and counts them.
@@ -107,7 +107,9 @@ class Bank:
             filled = self.draw.choice([filled.lower(), filled.rstrip(".!?"), filled.upper()])
         for facet, answer in facets.items():
             if isinstance(answer, str):
-                yield row(filled, self.question(facet), answer.lower(), f"{source}.{facet}")
+                # Two parts stance to one of issue, which is read more easily.
+                teach = [facets["stance"], facets["stance"], facets["issue"].lower()] if facet == "position" else None
+                yield row(filled, self.question(facet), answer.lower(), f"{source}.{facet}", teach)
                 continue
             # Two named things of a text with their types or relations, rare ones first: most names are of cities.
             kept = sorted(answer, key=lambda thing: self.draw.random() * self.common[facet, thing[-1]] ** 0.5)

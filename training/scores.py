@@ -9,6 +9,8 @@ import torch.nn.functional as F
 
 from model import SIZES
 
+POSITIONS = {"facets.opinions.position": "facets.opinions.stance"}  # facets that count by another's answers in triplets
+
 
 class HeldOut:
     """Held-out rows: facets, QA, joined, unanswerable, and questions about the subject."""
@@ -79,7 +81,8 @@ def correlation(ours, wanted):
 
 def facet_triplets(data, rows, most=200):
     """{pair of facets: rows [triplet, 6]}: an anchor, p with its answer to the first facet and another to the second,
-    n the other way round, each under the first facet's question and under the second's."""
+    n the other way round, each under the first facet's question and under the second's. A position ("opposes hunting") counts by its
+    stance, which texts on other issues can share."""
     draw = np.random.default_rng(0)
     of_text, pairs, found = defaultdict(dict), defaultdict(list), {}
     for i, row in enumerate(rows):
@@ -87,7 +90,10 @@ def facet_triplets(data, rows, most=200):
     for facets in of_text.values():
         for f, g in itertools.combinations(sorted(facets), 2):
             pairs[f, g].append((facets[f], facets[g]))
-    answer = rows[:, 3]
+    answer = rows[:, 3].copy()
+    for facets in of_text.values():
+        for name in facets.keys() & POSITIONS.keys():
+            answer[facets[name]] = rows[facets[POSITIONS[name]], 3]
     for (f, g), texts in sorted(pairs.items()):
         texts = np.array(texts)
         same = answer[texts][:, None] == answer[texts][None, :]
