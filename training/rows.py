@@ -14,9 +14,9 @@ topic, the writer's feeling, stance, style or intention. So these are added, eac
 - `unanswerable`: a question that belongs to another text; its answer is "unknown".
 
 OUT/learn.jsonl and OUT/held_out.jsonl get {input, instruction, output, source, teach}: `inbedder train` reads the
-first four, once `prepare.py` has filled in the answers about subjects; `teach` is a string, or several whose mean it is. QA texts are held out by the lot that `inbedder
-train --held-out 0.05 --seed 42` draws, so that its validation tasks are of the same texts; of the facets' texts, before
-their slots are filled, one in ten is. For those only wordings are used that are not learnt for their facet. `--exclude`
+first four, once `prepare.py` has filled in the answers about subjects; `teach` is a string, or several whose mean it is.
+QA texts are held out by the lot that `inbedder train --held-out 0.05 --seed 42` draws, so that its validation tasks are of
+the same texts; of the facets' texts, before their slots are filled, one in ten is. For those only wordings are used that are not learnt for their facet. `--exclude`
 drops texts that occur in a folder of JSON lines, and counts them.
 """
 
