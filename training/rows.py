@@ -16,7 +16,7 @@ topic, the writer's feeling, stance, style or intention. So these are added, eac
 OUT/learn.jsonl and OUT/held_out.jsonl get {input, instruction, output, source, teach}: `inbedder train` reads the
 first four, once `prepare.py` has filled in the answers about subjects; `teach` is a string, or several whose mean it is.
 QA texts are held out by the lot that `inbedder train --held-out 0.05 --seed 42` draws, so that its validation tasks are of
-the same texts; of the facets' texts, before their slots are filled, one in ten is. For those only wordings are used that are not learnt for their facet. `--exclude`
+the same texts; of the facets' texts, before their slots are filled, one in ten is, and all of `NAME.validation.jsonl`. For those only wordings are used that are not learnt for their facet. `--exclude`
 drops texts that occur in a folder of JSON lines, and counts them.
 """
 
@@ -31,7 +31,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 BANKS = ["dialogue", "incidents", "moments", "styles", "opinions", "posts", "requests", "scenes", "sentences"]
-ROUNDS = ["", ".second", ".third"]  # of training, which texts were written for
+ROUNDS = ["", ".second", ".third", ".fourth"]  # of texts
+VALIDATION = ".validation"  # texts that are held out, all of them
 LONGEST = 1200  # letters of a text
 ABOUT = json.loads((HERE / "facets/about.json").read_text())
 KINDS = json.loads((HERE / "facets/kinds.json").read_text())
@@ -79,10 +80,10 @@ class Bank:
         feeling is also said."""
         self.name, self.held_out, self.outright, self.draw = name, held_out, outright, draw
         self.texts = []
-        for of_round, count in zip(ROUNDS, times):
+        for of_round, count in [*zip(ROUNDS, times), (VALIDATION, 1)]:
             path = HERE / f"facets/{name}{of_round}.jsonl"
             for text in read(path) if count and path.exists() else []:
-                if (lot(SEED, text["text"]) < 0.1) == held_out:
+                if (of_round == VALIDATION or lot(SEED, text["text"]) < 0.1) == held_out:
                     self.texts.append({"text": text["text"], "facets": positioned(text["facets"]), "times": 1 if held_out else count})
         wordings = json.loads((HERE / f"facets/{name}.questions.json").read_text())
         self.wordings = {facet: kinds["held_out" if held_out else "train"] for facet, kinds in wordings.items()}
@@ -279,7 +280,7 @@ def main():
     parser.add_argument("--without-sources", default="babi,privacy_yesno,dream,quail,c3_en,sciq,mctest,boolq")
     parser.add_argument("--exclude", type=Path, help="texts that occur in a folder's JSON lines are left out")
     parser.add_argument("--held-out", type=float, default=0.05)
-    parser.add_argument("--times", type=int, nargs=3, default=[6, 6, 6], help="how often texts of the facets are asked, by their round")
+    parser.add_argument("--times", type=int, nargs="+", default=[6, 6, 6, 6], help="how often texts of the facets are asked, by their round")
     parser.add_argument("--qa", type=float, default=1.0, dest="share", help="share of the QA texts")
     parser.add_argument("--framed", type=float, default=0.0, help="share of the questions that are put in a frame")
     parser.add_argument("--outright", type=float, default=0.0, help="share of the texts with a feeling that is also said")

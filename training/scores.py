@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from model import SIZES
 
 POSITIONS = {"facets.opinions.position": "facets.opinions.stance"}  # facets that count by another's answers in triplets
+POSITIONED = ["facets.opinions.issue", "facets.opinions.position", "facets.opinions.stance"]
 
 
 class HeldOut:
-    """Held-out rows: facets, QA, joined, unanswerable, and questions about the subject."""
+    """Held-out rows: facets, of those all about positions, QA, joined, unanswerable, and questions about the subject."""
 
     def __init__(self, data, most, seed=0):
         draw = np.random.default_rng(seed)
@@ -25,24 +26,27 @@ class HeldOut:
         self.qa = pick(~made, most)
         self.joined, self.unknown = pick(group == "joined", most // 2), pick(group == "unanswerable", most // 4)
         self.about = pick(group == "about", most // 2)
-        self.triplets = facet_triplets(data, self.facets) if len(self.facets) else {}
+        named = np.array([data.sources[s] in POSITIONED for s in held[:, -1]])
+        self.positions = held[named]
+        self.triplets = {name: facet_triplets(data, rows, most) for name, rows, most in
+                         [("facets", self.facets, 200), ("positions", self.positions, len(self.positions))]}
 
     def score(self, model, data, adapter, run, layers):
-        """{kind.loss, kind.right: of the answers; triplets, kind.near: {layer: score}, raw and centred}"""
+        """{kind.loss, kind.right: of the answers; kind.triplets, kind.near: {layer: score}, raw and centred}"""
         scores = {}
         with torch.no_grad():
             weights = model.weights(adapter)
-            for name in ["qa", "facets", "joined", "unknown", "about"]:
+            for name in ["qa", "facets", "positions", "joined", "unknown", "about"]:
                 rows = getattr(self, name)
                 if not len(rows):
                     continue
                 states, scores[f"{name}.loss"], scores[f"{name}.right"] = answered(model, weights, data, rows, run, layers)
                 for number, vectors in states.items():
                     for how in ["raw", "centred"]:
-                        if name == "facets":
+                        if name in self.triplets:
                             facets = torch.from_numpy(rows[:, -1].astype(np.int64)).to(vectors.device)
-                            found = successes(self.triplets, facets, vectors, how == "centred")
-                            scores.setdefault(f"triplets.{how}", {})[number] = found
+                            found = successes(self.triplets[name], facets, vectors, how == "centred")
+                            scores.setdefault(f"{name}.triplets.{how}", {})[number] = found
                         elif name in ("qa", "about"):
                             taught = data.teach[torch.from_numpy(rows[:, -2].astype(np.int64)).to(vectors.device)]
                             v = F.normalize(vectors - vectors.mean(0) if how == "centred" else vectors, dim=-1)
@@ -79,7 +83,7 @@ def correlation(ours, wanted):
     return float(np.corrcoef(ours[above].cpu().numpy(), wanted[above].cpu().numpy())[0, 1])
 
 
-def facet_triplets(data, rows, most=200):
+def facet_triplets(data, rows, most):
     """{pair of facets: rows [triplet, 6]}: an anchor, p with its answer to the first facet and another to the second,
     n the other way round, each under the first facet's question and under the second's. A position ("opposes hunting") counts by its
     stance, which texts on other issues can share."""

@@ -212,7 +212,7 @@ def main():
             layers = sorted({16, 20, 22, 24, 25, 26, 27, 28, 29, 30, run["read"]})
             result["scores"] = scores = held.score(model, data, adapter, run, layers)
             plain = {key: round(value, 3) for key, value in scores.items() if isinstance(value, float)}
-            triplets = {number: round(value["mean"], 3) for number, value in scores.get("triplets.raw", {}).items()}
+            triplets = {number: round(value["mean"], 3) for number, value in scores.get("facets.triplets.raw", {}).items()}
             print(run["name"], f"{result['tokens_per_second']:.0f} tokens/s", plain, triplets, flush=True)
         except Exception as error:  # a run that fails is a result too
             failed += 1
