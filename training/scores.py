@@ -11,6 +11,7 @@ from model import SIZES
 
 POSITIONS = {"facets.opinions.position": "facets.opinions.stance"}  # facets that count by another's answers in triplets
 POSITIONED = ["facets.opinions.issue", "facets.opinions.position", "facets.opinions.stance"]
+CHOSEN_BY = ["facets.triplets", "qa.near", "about.near", "positions.triplets"]
 
 
 class HeldOut:
@@ -52,6 +53,15 @@ class HeldOut:
                             v = F.normalize(vectors - vectors.mean(0) if how == "centred" else vectors, dim=-1)
                             scores.setdefault(f"{name}.near.{how}", {})[number] = correlation(v @ v.T, taught @ taught.T)
         return scores
+
+
+def chosen_by(scores, layer):
+    """What an adapter and its layer are chosen by, × 100: the mean of triplets of facets, correlations of QA and subject, and triplets of
+    issue and position, all raw; None if one is missing."""
+    facets, qa, subject, positions = (scores.get(f"{name}.raw", {}).get(layer) for name in CHOSEN_BY)
+    issues = positions and positions.get("opinions.issue | position")
+    parts = [facets and facets["mean"], qa, subject, issues and issues[2]]
+    return None if None in parts else 100 * float(np.mean(parts))
 
 
 def of_some_texts(rows, most, draw):

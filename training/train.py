@@ -33,7 +33,7 @@ import torch.nn.functional as F
 import packed
 from data import LENGTHS, Data, ahead
 from model import SIZES, Adapter, Model, base, save
-from scores import HeldOut
+from scores import HeldOut, chosen_by
 
 DEFAULTS = {
     "name": "run", "rank": 16, "alpha": 32, "layers": 30, "from": 0, "learning_rate": 1.5e-3, "warmup": 0.03, "tokens": 24576,
@@ -212,8 +212,8 @@ def main():
             layers = sorted({16, 20, 22, 24, 25, 26, 27, 28, 29, 30, run["read"]})
             result["scores"] = scores = held.score(model, data, adapter, run, layers)
             plain = {key: round(value, 3) for key, value in scores.items() if isinstance(value, float)}
-            triplets = {number: round(value["mean"], 3) for number, value in scores.get("facets.triplets.raw", {}).items()}
-            print(run["name"], f"{result['tokens_per_second']:.0f} tokens/s", plain, triplets, flush=True)
+            chosen = {layer: round(score, 1) for layer in layers if (score := chosen_by(scores, layer)) is not None}
+            print(run["name"], f"{result['tokens_per_second']:.0f} tokens/s", plain, chosen, flush=True)
         except Exception as error:  # a run that fails is a result too
             failed += 1
             result["error"] = repr(error)
