@@ -16,8 +16,9 @@ topic, the writer's feeling, stance, style or intention. So these are added, eac
 OUT/learn.jsonl and OUT/held_out.jsonl get {input, instruction, output, source, teach}: `inbedder train` reads the
 first four, once `prepare.py` has filled in the answers about subjects; `teach` is a string, or several whose mean it is.
 QA texts are held out by the lot that `inbedder train --held-out 0.05 --seed 42` draws, so that its validation tasks are of
-the same texts; of the facets' texts, before their slots are filled, one in ten is, and all of `NAME.validation.jsonl`. For those only wordings are used that are not learnt for their facet. `--exclude`
-drops texts that occur in a folder of JSON lines, and counts them.
+the same texts; of the facets' texts, before their slots are filled, one in ten is, and all of `NAME.validation.jsonl`.
+For those only wordings are used that are not learnt for their facet. `--exclude` drops texts that occur in a folder of
+JSON lines, and counts them.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 BANKS = ["dialogue", "incidents", "moments", "styles", "opinions", "posts", "requests", "scenes", "sentences"]
-ROUNDS = ["", ".second", ".third", ".fourth"]  # of texts
+ROUNDS = ["", ".second", ".third", ".fourth"]  # in which texts were written
 VALIDATION = ".validation"  # texts that are held out, all of them
 LONGEST = 1200  # letters of a text
 ABOUT = json.loads((HERE / "facets/about.json").read_text())

@@ -11,7 +11,6 @@ from model import SIZES
 
 POSITIONS = {"facets.opinions.position": "facets.opinions.stance"}  # facets that count by another's answers in triplets
 POSITIONED = ["facets.opinions.issue", "facets.opinions.position", "facets.opinions.stance"]
-CHOSEN_BY = ["facets.triplets", "qa.near", "about.near", "positions.triplets"]
 
 
 class HeldOut:
@@ -58,7 +57,8 @@ class HeldOut:
 def chosen_by(scores, layer):
     """What an adapter and its layer are chosen by, × 100: the mean of triplets of facets, correlations of QA and subject, and triplets of
     issue and position, all raw; None if one is missing."""
-    facets, qa, subject, positions = (scores.get(f"{name}.raw", {}).get(layer) for name in CHOSEN_BY)
+    read = ["facets.triplets", "qa.near", "about.near", "positions.triplets"]
+    facets, qa, subject, positions = (scores.get(f"{name}.raw", {}).get(layer) for name in read)
     issues = positions and positions.get("opinions.issue | position")
     parts = [facets and facets["mean"], qa, subject, issues and issues[2]]
     return None if None in parts else 100 * float(np.mean(parts))
