@@ -32,7 +32,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 BANKS = ["dialogue", "incidents", "moments", "styles", "opinions", "posts", "requests", "scenes", "sentences"]
-ROUNDS = ["", ".second", ".third", ".fourth"]  # in which texts were written
+ROUNDS = ["", ".second", ".third", ".fourth", ".fifth"]  # in which texts were written
 VALIDATION = ".validation"  # texts that are held out, all of them
 LONGEST = 1200  # letters of a text
 ABOUT = json.loads((HERE / "facets/about.json").read_text())
@@ -76,10 +76,10 @@ def row(text, question, answer, source, teach=None):
 class Bank:
     """Texts with facets, and the wordings of a question about each."""
 
-    def __init__(self, name, held_out, times, outright, draw):
+    def __init__(self, name, held_out, times, outright, stances, draw):
         """`times`: how often texts of each round are asked (a round that is not asked is not read); `outright`: the share whose
-        feeling is also said."""
-        self.name, self.held_out, self.outright, self.draw = name, held_out, outright, draw
+        feeling is also said; `stances`: parts of stance to one of issue that a position is taught."""
+        self.name, self.held_out, self.outright, self.stances, self.draw = name, held_out, outright, stances, draw
         self.texts = []
         for of_round, count in [*zip(ROUNDS, times), (VALIDATION, 1)]:
             path = HERE / f"facets/{name}{of_round}.jsonl"
@@ -109,8 +109,8 @@ class Bank:
             filled = self.draw.choice([filled.lower(), filled.rstrip(".!?"), filled.upper()])
         for facet, answer in facets.items():
             if isinstance(answer, str):
-                # Two parts stance to one of issue, which is read more easily.
-                teach = [facets["stance"], facets["stance"], facets["issue"].lower()] if facet == "position" else None
+                # Parts of stance to one of issue, which is read more easily.
+                teach = [*[facets["stance"]] * self.stances, facets["issue"].lower()] if facet == "position" else None
                 yield row(filled, self.question(facet), answer.lower(), f"{source}.{facet}", teach)
                 continue
             # Two named things of a text with their types or relations, rare ones first: most names are of cities.
@@ -281,10 +281,11 @@ def main():
     parser.add_argument("--without-sources", default="babi,privacy_yesno,dream,quail,c3_en,sciq,mctest,boolq")
     parser.add_argument("--exclude", type=Path, help="texts that occur in a folder's JSON lines are left out")
     parser.add_argument("--held-out", type=float, default=0.05)
-    parser.add_argument("--times", type=int, nargs="+", default=[6, 6, 6, 6], help="how often texts of the facets are asked, by their round")
+    parser.add_argument("--times", type=int, nargs="+", default=[6] * len(ROUNDS), help="how often texts of the facets are asked, by their round")
     parser.add_argument("--qa", type=float, default=1.0, dest="share", help="share of the QA texts")
     parser.add_argument("--framed", type=float, default=0.0, help="share of the questions that are put in a frame")
     parser.add_argument("--outright", type=float, default=0.0, help="share of the texts with a feeling that is also said")
+    parser.add_argument("--stances", type=int, default=2, help="parts of stance to one of issue that a position is taught")
     parser.add_argument("--kinds", type=int, default=0, help="questions for a thing of a kind")
     parser.add_argument("--about", type=int, default=40000)
     parser.add_argument("--joined", type=int, default=15000)
@@ -299,7 +300,7 @@ def main():
     for held_out, own in sides.items():
         draw = random.Random(f"rows {held_out}")
         wordings, share = ("held_out", args.held_out) if held_out else ("train", 1)
-        banks = [Bank(name, held_out, args.times, args.outright, draw) for name in BANKS]
+        banks = [Bank(name, held_out, args.times, args.outright, args.stances, draw) for name in BANKS]
         questions = {kind: ABOUT[kind][wordings] for kind in ["topic", "wanted", "elsewhere"]}
         made = list(own)
         for bank in banks:
