@@ -1,5 +1,6 @@
 """The rows of data.npz in epochs, and batches of a few shapes."""
 
+import itertools
 import queue
 import threading
 from collections import defaultdict
@@ -65,8 +66,22 @@ class Data:
             units = []
             for a, b in zip(starts, starts[1:]):
                 units += [taken[i:min(i + run["facet_rows"], b)] for i in range(a, b, run["facet_rows"])]
-            for number in draw.permutation(len(units)):
-                yield units[number]
+            yield from itertools.chain.from_iterable(self.clumps([units[i] for i in draw.permutation(len(units))], run["together"], draw))
+
+    def clumps(self, units, most, draw):
+        """Units that follow each other: texts of one bank of facets, or of one corpus, at most so many; any other alone."""
+        whole, open_ones = [], {}
+        for unit in units:
+            bank = ".".join(self.sources[unit[0][-1]].split(".")[:2])
+            if not bank.startswith(("facets.", "corpora.")):
+                whole.append([unit])
+                continue
+            clump = open_ones.setdefault(bank, [])
+            clump.append(unit)
+            if len(clump) == most:
+                whole.append(open_ones.pop(bank))
+        whole += open_ones.values()
+        return [whole[i] for i in draw.permutation(len(whole))]
 
     def batches(self, run, pin):
         """Batches of the shapes of LENGTHS, `tokens` tokens each, a row in the shortest that holds it."""

@@ -7,6 +7,7 @@ topic, the writer's feeling, stance, style or intention. So these are added, eac
 
 - `facets/NAME.jsonl`: texts written for this project whose facets are independent of each other (an angry greeting,
   a Polish sermon about football), with many wordings of the question about each facet; a text is asked about all.
+- `facets/corpora.jsonl`: small corpora, each with facets and wordings of its own: how to follow a question is learnt from many questions.
 - `kinds`: which thing of a kind a text names ("Which animal?"), if any.
 - `about`: real texts under questions about their subject, and under none at all; what they are to be near to is their
   own text, as a teacher reads it (`teach`), and the answer is the subject that the teacher finds nearest.
@@ -16,7 +17,7 @@ topic, the writer's feeling, stance, style or intention. So these are added, eac
 OUT/learn.jsonl and OUT/held_out.jsonl get {input, instruction, output, source, teach}: `inbedder train` reads the
 first four, once `prepare.py` has filled in the answers about subjects; `teach` is a string, or several whose mean it is.
 QA texts are held out by the lot that `inbedder train --held-out 0.05 --seed 42` draws, so that its validation tasks are of
-the same texts; of the facets' texts, before their slots are filled, one in ten is, and all of `NAME.validation.jsonl`.
+the same texts; of the facets' texts, before their slots are filled, one in ten is, and all of `NAME.validation.jsonl`; of the corpora one in ten.
 For those only wordings are used that are not learnt for their facet. `--exclude` drops texts that occur in a folder of
 JSON lines, and counts them.
 """
@@ -35,6 +36,7 @@ BANKS = ["dialogue", "incidents", "moments", "styles", "opinions", "posts", "req
 ROUNDS = ["", ".second", ".third", ".fourth", ".fifth"]  # in which texts were written
 VALIDATION = ".validation"  # texts that are held out, all of them
 LONGEST = 1200  # letters of a text
+CORPORA = HERE / "facets/corpora.jsonl"
 ABOUT = json.loads((HERE / "facets/about.json").read_text())
 KINDS = json.loads((HERE / "facets/kinds.json").read_text())
 SLOTS = json.loads((HERE / "facets/slots.json").read_text())
@@ -142,6 +144,19 @@ class Bank:
         return row(text, question, answer.lower(), f"{source}.{facet}")
 
 
+def corpora(held_out):
+    """Small corpora by number: {"corpus": what it is, "facets": {facet: wordings}, "texts": [{"text", "facets"}]}."""
+    return {i: one for i, one in enumerate(read(CORPORA)) if (lot(SEED, one["corpus"]) < 0.1) == held_out}
+
+
+def of_corpora(held_out, times, draw):
+    """Every text of the corpora so many times under all its facets."""
+    for number, corpus in corpora(held_out).items():
+        for text in corpus["texts"] * times:
+            for facet, answer in text["facets"].items():
+                yield row(text["text"], draw.choice(corpus["facets"][facet]), answer.lower(), f"corpora.{number}.{facet}")
+
+
 def positioned(facets):
     """A stance is towards something: a question that names it (`towards`) or lists the stances (`stance`) is answered by the stance
     alone, one that does neither (`position`) by both, "opposes hunting"."""
@@ -184,12 +199,25 @@ def qa(path, without):
     return [row(r["input"].strip(), r["instruction"].strip(), r["output"].strip(), r["source"]) for r in rows]
 
 
-def framed(rows, draw, share):
-    """A share of the rows with their question in a frame that does not change what is asked."""
+def reworded(rows, draw, frames, slips):
+    """A share of the rows with their question in a frame that does not change what is asked, a share with slips of the pen."""
     for one in rows:
-        if one["instruction"] and draw.random() < share:
+        if one["instruction"] and draw.random() < frames:
             one = one | {"instruction": draw.choice(ABOUT["frames"]).format(one["instruction"])}
+        if one["instruction"] and draw.random() < slips:
+            one = one | {"instruction": mistyped(one["instruction"], draw)}
         yield one
+
+
+def mistyped(question, draw):
+    """One to three longer words with letters missing, twice or in another order; often no capitals and no full stop."""
+    parts = re.split(r"(\w{4,})", question)
+    for i in draw.sample(range(1, len(parts), 2), min(draw.randint(1, 3), len(parts) // 2)):
+        word, at = parts[i], draw.randrange(1, len(parts[i]) - 1)
+        swapped = word[:at] + word[at + 1] + word[at] + word[at + 2:]
+        parts[i] = draw.choice([word[:at] + word[at + 1:], word[:at] + word[at] + word[at:], swapped])
+    question = "".join(parts)
+    return question.lower().rstrip(".?") if draw.random() < 0.5 else question
 
 
 def about(rows, banks, draw, count, questions):
@@ -284,6 +312,8 @@ def main():
     parser.add_argument("--times", type=int, nargs="+", default=[6] * len(ROUNDS), help="how often texts of the facets are asked, by their round")
     parser.add_argument("--qa", type=float, default=1.0, dest="share", help="share of the QA texts")
     parser.add_argument("--framed", type=float, default=0.0, help="share of the questions that are put in a frame")
+    parser.add_argument("--slips", type=float, default=0.0, help="share of the questions that are mistyped")
+    parser.add_argument("--corpora", type=int, default=0, help="how often texts of the small corpora are asked")
     parser.add_argument("--outright", type=float, default=0.0, help="share of the texts with a feeling that is also said")
     parser.add_argument("--stances", type=int, default=2, help="parts of stance to one of issue that a position is taught")
     parser.add_argument("--kinds", type=int, default=0, help="questions for a thing of a kind")
@@ -305,12 +335,13 @@ def main():
         made = list(own)
         for bank in banks:
             made += bank.rows()
+        made += of_corpora(held_out, 1 if held_out else args.corpora, draw)
         made += kinds(banks, draw, int(args.kinds * share), held_out)
         made += about(own, banks, draw, int(args.about * share), questions)
         made += joined(own, draw, int(args.joined * share))
         made += unanswerable(own, banks, draw, int(args.unanswerable * share), questions["elsewhere"])
         kept = [r for r in made if normal(r["input"]) not in excluded]
-        kept = list(framed(kept, draw, 0 if held_out else args.framed))
+        kept = list(kept if held_out else reworded(kept, draw, args.framed, args.slips))
         name = "held_out" if held_out else "learn"
         with open(args.output / f"{name}.jsonl", "w") as file:
             for one in kept:

@@ -22,7 +22,7 @@ class HeldOut:
         group = np.array([data.group(s) for s in held[:, -1]])
         pick = lambda which, n: held[which][draw.permutation(which.sum())[:n]]
         self.facets = of_some_texts(held[group == "facets"], 6 * most, np.random.default_rng(seed + 1))
-        made = np.isin(group, ["facets", "kinds", "about", "joined", "unanswerable"])
+        made = np.isin(group, ["facets", "corpora", "kinds", "about", "joined", "unanswerable"])
         self.qa = pick(~made, most)
         self.joined, self.unknown = pick(group == "joined", most // 2), pick(group == "unanswerable", most // 4)
         self.about = pick(group == "about", most // 2)

@@ -1,10 +1,11 @@
-"""An evaluation of robustness to wording on texts and wordings of the facets that are held out.
+"""An evaluation of robustness to wording on texts, wordings and questions that are held out.
 
     python training/wordings.py -o wordings [--texts 150]
     inbedder eval wordings --adapter FOLDER --precision int8 --output wordings.json
 
 A clustering for every facet with labels that several held-out texts share. Its correct instructions are the facet's held-out
-wordings, its incorrect ones those of the other facets of its bank, drawn. For the implicit ones, which there are none of, stands one in a frame.
+wordings, its incorrect ones those of the other facets of its bank, drawn. For the implicit ones, which there are none of, stands one in a frame. Of the small corpora that are held out, whose questions are not
+learnt at all, every facet is a clustering of its few texts: one of them says little, their mean more.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import json
 import random
 from pathlib import Path
 
-from rows import ABOUT, BANKS, ROUNDS, Bank, fill
+from rows import ABOUT, BANKS, ROUNDS, Bank, corpora, fill
 
 LEAST = 4  # texts of a label, and labels of a facet
 INCORRECT = 10  # instructions
@@ -35,29 +36,42 @@ def facets_of(rows):
     return [f for f in names if len(labels[f]) >= len(rows) / 2 and len(set(labels[f])) >= LEAST]
 
 
+def task_of(name, facet, wordings, draw):
+    """The clustering by one facet, and its instructions."""
+    correct = wordings[facet]
+    others = [w for other, found in wordings.items() if other != facet for w in found if "{" not in w]
+    task = f"{name}.{facet}"
+    return {"name": task, "kind": "clustering", "file": f"{name}.jsonl", "label": facet, "instruction": correct[0], "robustness": task}, {
+        "correct_instructions": correct, "implicit_instructions": [draw.choice(ABOUT["frames"]).format(correct[0])],
+        "incorrect_instructions": draw.sample(others, min(INCORRECT, len(others))),
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--texts", type=int, default=150, help="of a bank")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
-    tasks, robustness = [], {}
+    made = []
     for name in BANKS:
         draw = random.Random(f"wordings {name}")
         bank = Bank(name, True, [1] * len(ROUNDS), 0, 1, draw)
         rows = corpus(bank, args.texts, draw)
+        # A position counts by its stance, which is too few labels.
+        facets = [facet for facet in facets_of(rows) if facet in bank.wordings and facet != "position"]
+        made.append((name, rows, facets, bank.wordings, draw))
+    for number, small in corpora(True).items():
+        rows = [{"text": text["text"]} | text["facets"] for text in small["texts"]]
+        facets = [facet for facet in small["facets"] if 1 < len({row[facet] for row in rows}) <= len(rows) / 2]
+        made.append((f"corpora.{number}", rows, facets, small["facets"], random.Random(f"wordings {number}")))
+    tasks, robustness = [], {}
+    for name, rows, facets, wordings, draw in made:
         (args.output / f"{name}.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-        for facet in facets_of(rows):
-            correct = bank.wordings.get(facet)
-            if correct is None or facet == "position":  # counts by its stance, which is too few labels
-                continue
-            others = [w for other, found in bank.wordings.items() if other != facet for w in found if "{" not in w]
-            task = f"{name}.{facet}"
-            tasks.append({"name": task, "kind": "clustering", "file": f"{name}.jsonl", "label": facet, "instruction": correct[0], "robustness": task})
-            robustness[task] = {
-                "correct_instructions": correct, "implicit_instructions": [draw.choice(ABOUT["frames"]).format(correct[0])],
-                "incorrect_instructions": draw.sample(others, min(INCORRECT, len(others))),
-            }
+        for facet in facets:
+            task, of_facet = task_of(name, facet, wordings, draw)
+            tasks.append(task)
+            robustness[task["name"]] = of_facet
     (args.output / "tasks.json").write_text(json.dumps(tasks, indent=1))
     (args.output / "robustness_instructions.json").write_text(json.dumps(robustness, indent=1))
     print(f"{len(tasks)} tasks: {', '.join(task['name'] for task in tasks)}")
