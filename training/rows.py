@@ -33,7 +33,6 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 BANKS = ["dialogue", "incidents", "moments", "styles", "opinions", "posts", "requests", "scenes", "sentences"]
-ROUNDS = ["", ".second", ".third", ".fourth", ".fifth"]  # in which texts were written
 VALIDATION = ".validation"  # texts that are held out, all of them
 LONGEST = 1200  # letters of a text
 CORPORA = HERE / "facets/corpora.jsonl"
@@ -78,16 +77,17 @@ def row(text, question, answer, source, teach=None):
 class Bank:
     """Texts with facets, and the wordings of a question about each."""
 
-    def __init__(self, name, held_out, times, outright, stances, draw):
-        """`times`: how often texts of each round are asked (a round that is not asked is not read); `outright`: the share whose
-        feeling is also said; `stances`: parts of stance to one of issue that a position is taught."""
+    def __init__(self, name, held_out, draw, times=1, outright=0.0, stances=1):
+        """`times`: how often texts that are learnt are asked; `outright`: the share whose feeling is also said; `stances`: parts of
+        stance to one of issue that a position is taught."""
         self.name, self.held_out, self.outright, self.stances, self.draw = name, held_out, outright, stances, draw
+        self.times = 1 if held_out else times
         self.texts = []
-        for of_round, count in [*zip(ROUNDS, times), (VALIDATION, 1)]:
-            path = HERE / f"facets/{name}{of_round}.jsonl"
-            for text in read(path) if count and path.exists() else []:
-                if (of_round == VALIDATION or lot(SEED, text["text"]) < 0.1) == held_out:
-                    self.texts.append({"text": text["text"], "facets": positioned(text["facets"]), "times": 1 if held_out else count})
+        for kind in ["", VALIDATION]:
+            path = HERE / f"facets/{name}{kind}.jsonl"
+            for text in read(path) if path.exists() else []:
+                if (kind == VALIDATION or lot(SEED, text["text"]) < 0.1) == held_out:
+                    self.texts.append({"text": text["text"], "facets": positioned(text["facets"])})
         wordings = json.loads((HERE / f"facets/{name}.questions.json").read_text())
         self.wordings = {facet: kinds["held_out" if held_out else "train"] for facet, kinds in wordings.items()}
         self.common = collections.Counter(
@@ -99,7 +99,7 @@ class Bank:
     def rows(self):
         """Every text so many times, with its slots filled anew and all its facets asked."""
         for text in self.texts:
-            for _ in range(text["times"]):
+            for _ in range(self.times):
                 yield from self.asked(text)
 
     def asked(self, text):
@@ -309,28 +309,26 @@ def main():
     parser.add_argument("--without-sources", default="babi,privacy_yesno,dream,quail,c3_en,sciq,mctest,boolq")
     parser.add_argument("--exclude", type=Path, help="texts that occur in a folder's JSON lines are left out")
     parser.add_argument("--held-out", type=float, default=0.05)
-    parser.add_argument("--times", type=int, nargs="+", default=[6] * len(ROUNDS), help="how often texts of the facets are asked, by their round")
-    parser.add_argument("--qa", type=float, default=1.0, dest="share", help="share of the QA texts")
-    parser.add_argument("--framed", type=float, default=0.0, help="share of the questions that are put in a frame")
-    parser.add_argument("--slips", type=float, default=0.0, help="share of the questions that are mistyped")
-    parser.add_argument("--corpora", type=int, default=0, help="how often texts of the small corpora are asked")
-    parser.add_argument("--outright", type=float, default=0.0, help="share of the texts with a feeling that is also said")
-    parser.add_argument("--stances", type=int, default=2, help="parts of stance to one of issue that a position is taught")
-    parser.add_argument("--kinds", type=int, default=0, help="questions for a thing of a kind")
-    parser.add_argument("--about", type=int, default=40000)
-    parser.add_argument("--joined", type=int, default=15000)
+    parser.add_argument("--times", type=int, default=4, help="how often texts of the facets are asked")
+    parser.add_argument("--corpora", type=int, default=8, help="how often texts of the small corpora are asked")
+    parser.add_argument("--framed", type=float, default=0.2, help="share of the questions that are put in a frame")
+    parser.add_argument("--slips", type=float, default=0.06, help="share of the questions that are mistyped")
+    parser.add_argument("--outright", type=float, default=0.15, help="share of the texts with a feeling that is also said")
+    parser.add_argument("--stances", type=int, default=3, help="parts of stance to one of issue that a position is taught")
+    parser.add_argument("--kinds", type=int, default=12000, help="questions for a thing of a kind")
+    parser.add_argument("--about", type=int, default=20000)
+    parser.add_argument("--joined", type=int, default=8000)
     parser.add_argument("--unanswerable", type=int, default=12000)
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
     rows = qa(args.qa, set(args.without_sources.split(",")))
     sides = {side: [r for r in rows if (lot(SEED, r["input"]) < args.held_out) == side] for side in [False, True]}
-    sides[False] = [r for r in sides[False] if lot(SEED + 1, r["input"]) < args.share]
     files = sorted(args.exclude.rglob("*.jsonl*")) if args.exclude else []
     excluded = {string for path in files for line in read(path) for string in strings(line)}
     for held_out, own in sides.items():
         draw = random.Random(f"rows {held_out}")
         wordings, share = ("held_out", args.held_out) if held_out else ("train", 1)
-        banks = [Bank(name, held_out, args.times, args.outright, args.stances, draw) for name in BANKS]
+        banks = [Bank(name, held_out, draw, args.times, args.outright, args.stances) for name in BANKS]
         questions = {kind: ABOUT[kind][wordings] for kind in ["topic", "wanted", "elsewhere"]}
         made = list(own)
         for bank in banks:

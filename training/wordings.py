@@ -14,7 +14,7 @@ import json
 import random
 from pathlib import Path
 
-from rows import ABOUT, BANKS, ROUNDS, Bank, corpora, fill
+from rows import ABOUT, BANKS, Bank, corpora, fill
 
 LEAST = 4  # texts of a label, and labels of a facet
 INCORRECT = 10  # instructions
@@ -56,7 +56,7 @@ def main():
     made = []
     for name in BANKS:
         draw = random.Random(f"wordings {name}")
-        bank = Bank(name, True, [1] * len(ROUNDS), 0, 1, draw)
+        bank = Bank(name, True, draw)
         rows = corpus(bank, args.texts, draw)
         # A position counts by its stance, which is too few labels.
         facets = [facet for facet in facets_of(rows) if facet in bank.wordings and facet != "position"]
