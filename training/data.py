@@ -47,7 +47,8 @@ class Data:
         return sum(np.diff(self.arrays[f"{name}_at"])[rows[:, column]] for name, column in columns.items())
 
     def epochs(self, run, seed):
-        """Rows text by text, all of a text's questions together (at most `facet_rows` at a time), for ever."""
+        """Rows text by text, all of a text's questions together (at most `facet_rows` at a time), and texts of one bank of facets or of
+        one corpus together (`together` at a time), for ever."""
         draw = np.random.default_rng(seed)
         rows = self.table[self.table[:, 0] == 0]
         names = [self.sources[s] for s in rows[:, -1]]
@@ -66,21 +67,22 @@ class Data:
             units = []
             for a, b in zip(starts, starts[1:]):
                 units += [taken[i:min(i + run["facet_rows"], b)] for i in range(a, b, run["facet_rows"])]
-            yield from itertools.chain.from_iterable(self.clumps([units[i] for i in draw.permutation(len(units))], run["together"], draw))
+            shuffled = [units[i] for i in draw.permutation(len(units))]
+            yield from itertools.chain.from_iterable(self.clumps(shuffled, run["together"], draw))
 
     def clumps(self, units, most, draw):
-        """Units that follow each other: texts of one bank of facets, or of one corpus, at most so many; any other alone."""
-        whole, open_ones = [], {}
+        """Lists of units that follow each other: of one bank of facets, or of one corpus, at most so many; any other unit is alone."""
+        whole, begun = [], {}
         for unit in units:
             bank = ".".join(self.sources[unit[0][-1]].split(".")[:2])
             if not bank.startswith(("facets.", "corpora.")):
                 whole.append([unit])
                 continue
-            clump = open_ones.setdefault(bank, [])
+            clump = begun.setdefault(bank, [])
             clump.append(unit)
             if len(clump) == most:
-                whole.append(open_ones.pop(bank))
-        whole += open_ones.values()
+                whole.append(begun.pop(bank))
+        whole += begun.values()
         return [whole[i] for i in draw.permutation(len(whole))]
 
     def batches(self, run, pin):
