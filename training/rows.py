@@ -7,7 +7,8 @@ topic, the writer's feeling, stance, style or intention. So these are added, eac
 
 - `facets/NAME.jsonl`: texts written for this project whose facets are independent of each other (an angry greeting,
   a Polish sermon about football), with many wordings of the question about each facet; a text is asked about all.
-- `facets/corpora.jsonl`: small corpora, each with facets and wordings of its own: how to follow a question is learnt from many questions.
+- `facets/corpora.jsonl`: small corpora, each with facets and wordings of its own: how to follow a question is learnt from
+  many questions.
 - `kinds`: which thing of a kind a text names ("Which animal?"), if any.
 - `about`: real texts under questions about their subject, and under none at all; what they are to be near to is their
   own text, as a teacher reads it (`teach`), and the answer is the subject that the teacher finds nearest.
@@ -17,8 +18,8 @@ topic, the writer's feeling, stance, style or intention. So these are added, eac
 OUT/learn.jsonl and OUT/held_out.jsonl get {input, instruction, output, source, teach}: `inbedder train` reads the
 first four, once `prepare.py` has filled in the answers about subjects; `teach` is a string, or several whose mean it is.
 QA texts are held out by the lot that `inbedder train --held-out 0.05 --seed 42` draws, so that its validation tasks are of
-the same texts; of the facets' texts, before their slots are filled, one in ten is, and all of `NAME.validation.jsonl`; of the corpora one in ten.
-For those only wordings are used that are not learnt for their facet. `--exclude` drops texts that occur in a folder of
+the same texts; of the facets' texts, before their slots are filled, one in ten is, and all of `NAME.validation.jsonl`;
+of the corpora one in ten. For those only wordings are used that are not learnt for their facet. `--exclude` drops texts that occur in a folder of
 JSON lines, and counts them.
 """
 
@@ -35,7 +36,6 @@ HERE = Path(__file__).parent
 BANKS = ["dialogue", "incidents", "moments", "styles", "opinions", "posts", "requests", "scenes", "sentences"]
 VALIDATION = ".validation"  # texts that are held out, all of them
 LONGEST = 1200  # letters of a text
-CORPORA = HERE / "facets/corpora.jsonl"
 ABOUT = json.loads((HERE / "facets/about.json").read_text())
 KINDS = json.loads((HERE / "facets/kinds.json").read_text())
 SLOTS = json.loads((HERE / "facets/slots.json").read_text())
@@ -51,6 +51,11 @@ def lot(seed, text):
     """A text's own number from 0 to 1, as `inbedder train` draws it."""
     digest = hashlib.sha256(seed.to_bytes(8, "little") + normal(text).encode()).digest()
     return (int.from_bytes(digest[:8], "little") >> 11) / 2**53
+
+
+def kept_back(written):
+    """Whether a text of the facets, or a corpus by its name, is held out: one in ten is."""
+    return lot(SEED, written) < 0.1
 
 
 def read(path):
@@ -86,7 +91,7 @@ class Bank:
         for kind in ["", VALIDATION]:
             path = HERE / f"facets/{name}{kind}.jsonl"
             for text in read(path) if path.exists() else []:
-                if (kind == VALIDATION or lot(SEED, text["text"]) < 0.1) == held_out:
+                if (kind == VALIDATION or kept_back(text["text"])) == held_out:
                     self.texts.append({"text": text["text"], "facets": positioned(text["facets"])})
         wordings = json.loads((HERE / f"facets/{name}.questions.json").read_text())
         self.wordings = {facet: kinds["held_out" if held_out else "train"] for facet, kinds in wordings.items()}
@@ -146,7 +151,7 @@ class Bank:
 
 def corpora(held_out):
     """Small corpora by number: {"corpus": what it is, "facets": {facet: wordings}, "texts": [{"text", "facets"}]}."""
-    return {i: one for i, one in enumerate(read(CORPORA)) if (lot(SEED, one["corpus"]) < 0.1) == held_out}
+    return {i: one for i, one in enumerate(read(HERE / "facets/corpora.jsonl")) if kept_back(one["corpus"]) == held_out}
 
 
 def of_corpora(held_out, times, draw):

@@ -4,8 +4,9 @@
     inbedder eval wordings --adapter FOLDER --precision int8 --output wordings.json
 
 A clustering for every facet with labels that several held-out texts share. Its correct instructions are the facet's held-out
-wordings, its incorrect ones those of the other facets of its bank, drawn. For the implicit ones, which there are none of, stands one in a frame. Of the small corpora that are held out, whose questions are not
-learnt at all, every facet is a clustering of its few texts: one of them says little, their mean more.
+wordings, its incorrect ones those of the other facets of its bank, drawn. For the implicit ones, which there are none of, stands one in a frame. Of the
+small corpora that are held out, whose questions are not learnt at all, every facet is a clustering of its few texts: one of them says
+little, their mean more.
 """
 
 import argparse
@@ -47,26 +48,28 @@ def task_of(name, facet, wordings, draw):
     }
 
 
+def held_out(most):
+    """Of every bank, then of every small corpus: name, rows, facets to cluster by, wordings, and what to draw others with."""
+    for name in BANKS:
+        draw = random.Random(f"wordings {name}")
+        bank = Bank(name, True, draw)
+        rows = corpus(bank, most, draw)
+        # A position counts by its stance, which is too few labels.
+        yield name, rows, [f for f in facets_of(rows) if f in bank.wordings and f != "position"], bank.wordings, draw
+    for number, small in corpora(True).items():
+        rows = [{"text": text["text"]} | text["facets"] for text in small["texts"]]
+        facets = [facet for facet in small["facets"] if 1 < len({row[facet] for row in rows}) <= len(rows) / 2]
+        yield f"corpora.{number}", rows, facets, small["facets"], random.Random(f"wordings {number}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--texts", type=int, default=150, help="of a bank")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
-    made = []
-    for name in BANKS:
-        draw = random.Random(f"wordings {name}")
-        bank = Bank(name, True, draw)
-        rows = corpus(bank, args.texts, draw)
-        # A position counts by its stance, which is too few labels.
-        facets = [facet for facet in facets_of(rows) if facet in bank.wordings and facet != "position"]
-        made.append((name, rows, facets, bank.wordings, draw))
-    for number, small in corpora(True).items():
-        rows = [{"text": text["text"]} | text["facets"] for text in small["texts"]]
-        facets = [facet for facet in small["facets"] if 1 < len({row[facet] for row in rows}) <= len(rows) / 2]
-        made.append((f"corpora.{number}", rows, facets, small["facets"], random.Random(f"wordings {number}")))
     tasks, robustness = [], {}
-    for name, rows, facets, wordings, draw in made:
+    for name, rows, facets, wordings, draw in held_out(args.texts):
         (args.output / f"{name}.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         for facet in facets:
             task, of_facet = task_of(name, facet, wordings, draw)
