@@ -99,7 +99,7 @@ class Bank:
             (facet, thing[-1]) for text in self.texts for facet, answer in text["facets"].items()
             if not isinstance(answer, str) for thing in answer
         )
-        self.issues = sorted({text["facets"]["issue"] for text in self.texts if "issue" in text["facets"]})
+        self.issues = sorted({text["facets"]["issue"] for text in self.texts if "{" not in text["facets"].get("issue", "{")})
 
     def rows(self):
         """Every text so many times, with its slots filled anew and all its facets asked."""
@@ -163,8 +163,8 @@ def of_corpora(held_out, times, draw):
 
 
 def positioned(facets):
-    """A stance is towards something: a question that names it (`towards`) or lists the stances (`stance`) is answered by the stance
-    alone, one that does neither (`position`) by both, "opposes hunting"."""
+    """A stance is towards something: a question that names it (`towards`) or offers sides or yes and no (`stance`) is answered by the
+    stance alone, one that does neither (`position`) by both, "opposes hunting"."""
     if "stance" not in facets:
         return facets
     stance, issue = facets["stance"], facets["issue"]
@@ -178,7 +178,11 @@ PLACE_WORDINGS = ABOUT["place"]
 
 
 def fill(text, facets, draw):
-    """A text with its slots filled, and the country of its place among its facets."""
+    """A text with its slots filled, the country of its place among its facets, and in these the surname that it names."""
+    if "{surname}" in text:
+        surname = draw.choice(SLOTS["surname"])
+        text = put(text, "surname", surname, 0)
+        facets = json.loads(json.dumps(facets).replace("{surname}", surname))
     for slot in ["person", "org", "product", "date", "number"]:
         while f"{{{slot}}}" in text:
             text = put(text, slot, draw.choice(SLOTS[slot]), 1)

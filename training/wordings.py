@@ -17,7 +17,8 @@ from pathlib import Path
 
 from rows import ABOUT, BANKS, Bank, corpora, fill
 
-LEAST = 4  # texts of a label, and labels of a facet
+LEAST = 4  # texts of a label
+LABELS = 3  # of a facet, at least
 INCORRECT = 10  # instructions
 
 
@@ -34,7 +35,7 @@ def facets_of(rows):
     """Facets that at least half of the texts are labelled with, with enough labels."""
     names = sorted({facet for row in rows for facet in row} - {"text"})
     labels = {facet: [row[facet] for row in rows if facet in row] for facet in names}
-    return [f for f in names if len(labels[f]) >= len(rows) / 2 and len(set(labels[f])) >= LEAST]
+    return [f for f in names if len(labels[f]) >= len(rows) / 2 and len(set(labels[f])) >= LABELS]
 
 
 def task_of(name, facet, wordings, draw):
@@ -54,7 +55,7 @@ def held_out(most):
         draw = random.Random(f"wordings {name}")
         bank = Bank(name, True, draw)
         rows = corpus(bank, most, draw)
-        # A position counts by its stance, which is too few labels.
+        # Positions count by their stance, which is a clustering of its own.
         yield name, rows, [f for f in facets_of(rows) if f in bank.wordings and f != "position"], bank.wordings, draw
     for number, small in corpora(True).items():
         rows = [{"text": text["text"]} | text["facets"] for text in small["texts"]]
