@@ -165,13 +165,13 @@ def of_corpora(held_out, times, draw):
 def positioned(facets):
     """A stance is towards something: a question that names it (`towards`) or offers sides or yes and no (`stance`) is answered by the
     stance alone, one that does neither (`position`) by both, "opposes hunting"."""
-    if "stance" not in facets:
+    if "stance" not in facets or "issue" not in facets:
         return facets
     stance, issue = facets["stance"], facets["issue"]
     return facets | {"position": f"{POSITIONS[stance]} {issue}", "towards": [[issue, stance]]}
 
 
-UNSAID = {"moments": ["place", "time"]}  # facets that a text lacks when it says nothing about them
+UNSAID = {"moments": ["place", "time"], "opinions": ["issue"]}  # facets that a text lacks when it says nothing about them
 POSITIONS = {"in favor": "supports", "against": "opposes", "neutral": "undecided"}  # none of them a stop-word
 NAMED = {"entities": ["{entity}"], "relations": ["{first}", "{second}"], "triggers": ["{trigger}"], "towards": ["{issue}"]}
 PLACE_WORDINGS = ABOUT["place"]
