@@ -48,7 +48,7 @@ class Data:
 
     def epochs(self, run, seed):
         """Rows text by text, all of a text's questions together (at most `facet_rows` at a time), and texts of one bank of facets or of
-        one corpus together (`together` at a time), for ever."""
+        one corpus together (`together` at a time), for ever. `weights` draw rows, `shares` then such groups of a text's rows."""
         draw = np.random.default_rng(seed)
         rows = self.table[self.table[:, 0] == 0]
         names = [self.sources[s] for s in rows[:, -1]]
@@ -67,14 +67,25 @@ class Data:
             units = []
             for a, b in zip(starts, starts[1:]):
                 units += [taken[i:min(i + run["facet_rows"], b)] for i in range(a, b, run["facet_rows"])]
+            if run["shares"]:
+                units = [unit for unit in units if draw.random() < self.share(unit, run["shares"])]
             shuffled = [units[i] for i in draw.permutation(len(units))]
             yield from itertools.chain.from_iterable(self.clumps(shuffled, run["together"], draw))
+
+    def bank(self, unit):
+        """Of a text's rows: the bank of facets or the corpus ("facets.opinions"), else the source."""
+        return ".".join(self.sources[unit[0][-1]].split(".")[:2])
+
+    def share(self, unit, shares):
+        """Of a bank, else of its group ("facets"), else what stands under ""."""
+        bank = self.bank(unit)
+        return shares.get(bank, shares.get(bank.split(".")[0], shares.get("", 1.0)))
 
     def clumps(self, units, most, draw):
         """Lists of units that follow each other: of one bank of facets, or of one corpus, at most so many; any other unit is alone."""
         whole, begun = [], {}
         for unit in units:
-            bank = ".".join(self.sources[unit[0][-1]].split(".")[:2])
+            bank = self.bank(unit)
             if not bank.startswith(("facets.", "corpora.")):
                 whole.append([unit])
                 continue

@@ -38,7 +38,7 @@ from scores import HeldOut, chosen_by
 DEFAULTS = {
     "name": "run", "rank": 16, "alpha": 32, "layers": 30, "from": 0, "learning_rate": 1.5e-3, "warmup": 0.03, "tokens": 24576,
     "steps": 100, "causal": 1.0, "whole": 0.0, "near": 1.0, "kind": "softmax", "temperature": 0.05, "teacher_temperature": 0.05,
-    "read": 28, "answers": "answers", "seed": 1, "start": None, "without": [], "weights": {}, "facet_rows": 4, "together": 1, "save": False, "clip": 1.0,
+    "read": 28, "answers": "answers", "seed": 1, "start": None, "without": [], "weights": {}, "shares": {}, "facet_rows": 4, "together": 1, "save": False, "clip": 1.0,
     "shown": 50,
 }
 
