@@ -67,7 +67,7 @@ class Data:
             units = []
             for a, b in zip(starts, starts[1:]):
                 units += [taken[i:min(i + run["facet_rows"], b)] for i in range(a, b, run["facet_rows"])]
-            if run["shares"]:
+            if run["shares"]:  # else no lot is drawn: runs without shares stay what they were
                 units = [unit for unit in units if draw.random() < self.share(unit, run["shares"])]
             shuffled = [units[i] for i in draw.permutation(len(units))]
             yield from itertools.chain.from_iterable(self.clumps(shuffled, run["together"], draw))
