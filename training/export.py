@@ -1,9 +1,9 @@
 """An adapter that `train.py` saved as a PEFT folder with what the default model needs to know.
 
-    python training/export.py out/NAME.safetensors MODEL.gguf --layer 28 [--center] [--average out/EARLIER.safetensors] -o FOLDER
+    python training/export.py out/NAME.safetensors MODEL.gguf --layer 28 [--center] [--average] -o FOLDER
 
-With `--average` the numbers of A and B are the means of two adapters', of which one was trained on from the other: what was learnt
-last is kept as far as it agrees with what was there (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
+With `--average` the numbers of A and B are the means of the adapter's and of those that its run started at ("start" in its settings): what
+was learnt last is kept as far as it agrees with what was there (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
 """
 
 import argparse
@@ -12,7 +12,14 @@ import json
 from pathlib import Path
 
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
+
+from model import saved
+
+
+def names_of(start):
+    """File names in place of paths; a list is a mean."""
+    return [names_of(one) for one in start] if isinstance(start, list) else start and Path(start).name
 
 
 def main():
@@ -21,13 +28,15 @@ def main():
     parser.add_argument("model", type=Path)
     parser.add_argument("--layer", type=int, required=True, help="that is read")
     parser.add_argument("--center", action="store_true")
-    parser.add_argument("--average", type=Path, help="an adapter that this one was trained on from")
+    parser.add_argument("--average", action="store_true", help="with what its run started at")
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
     with safe_open(args.adapter, "pt") as file:
         metadata, names = file.metadata(), list(file.keys())
     run = json.loads(metadata["run"])
-    metadata["run"] = json.dumps(run | {"start": run["start"] and Path(run["start"]).name})
+    if args.average and not run["start"]:
+        parser.error(f"the run of {args.adapter} started at no adapter")
+    metadata["run"] = json.dumps(run | {"start": names_of(run["start"])})
     config = {
         "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": "default",
         "r": run["rank"], "lora_alpha": run["alpha"], "use_rslora": False,
@@ -42,10 +51,8 @@ def main():
         "template": "inbedder", "readout": "fst_gen", "layer": args.layer, "center": args.center,
     }
     args.output.mkdir(parents=True, exist_ok=True)
-    tensors = load_file(args.adapter)
-    if args.average:
-        other = load_file(args.average)
-        tensors = {name: ((tensor.float() + other[name].float()) / 2).to(tensor.dtype) for name, tensor in tensors.items()}
+    tensors = saved([args.adapter, run["start"]] if args.average else args.adapter)
+    tensors = {name: tensor.half() for name, tensor in tensors.items()}
     save_file(tensors, args.output / "adapter_model.safetensors", metadata)
     for name, content in [("adapter_config.json", config), ("inbedder.json", about)]:
         (args.output / name).write_text(json.dumps(content, indent=2) + "\n")

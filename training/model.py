@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -72,11 +73,8 @@ class Adapter:
             a = (torch.rand(SIZES["layers"], run["rank"], into, generator=draw) * 2 - 1) * bound
             self.pairs[name] = [a.to(device).requires_grad_(), torch.zeros(SIZES["layers"], out, run["rank"], device=device).requires_grad_()]
 
-    def load(self, path, device):
-        """What `save` wrote, of all layers."""
-        from safetensors.torch import load_file
-
-        found = load_file(path)
+    def load(self, start, device):
+        found = saved(start)
         for name in MODULES:
             each = [[found[key(i, name, which)] for i in range(SIZES["layers"])] for which in "AB"]
             self.pairs[name] = [torch.stack(side).float().to(device).requires_grad_() for side in each]
@@ -166,6 +164,16 @@ class Model:
 def key(layer, module, which):
     """PEFT's name of a tensor."""
     return f"base_model.model.model.layers.{layer}.{module}.lora_{which}.weight"
+
+
+def saved(start):
+    """What `save` wrote, of all layers: {key: tensor}; of a list, the mean of its members'."""
+    from safetensors.torch import load_file
+
+    if isinstance(start, (str, Path)):
+        return load_file(start)
+    each = [saved(one) for one in start]
+    return {name: sum(one[name].float() for one in each) / len(each) for name in each[0]}
 
 
 def save(adapter, run, path):

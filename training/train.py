@@ -16,7 +16,7 @@ On a GPU, rows of like length make a batch of one of a few shapes, and a whole s
 one CUDA graph: a model of this size is too small for a GPU to wait for Python. LoRA is merged anew at every step, W + s·B·A
 in bf16, as the adapter is merged when it is used; A and B are f32. On a CPU, `packed.py` reads a text once for all its questions.
 
-"start" in the settings is an adapter that a run goes on from, with the same rank and alpha.
+"start" in the settings is an adapter that a run goes on from, with the same rank and alpha, or a list whose mean is one.
 """
 
 import argparse
