@@ -33,8 +33,7 @@ import subprocess
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BANKS = ["dialogue", "incidents", "moments", "styles", "opinions", "posts", "requests", "scenes", "sentences", "debates"]
-WORDED = {"debates": "opinions"}  # banks that are asked another's questions
+BANKS = ["dialogue", "incidents", "moments", "styles", "opinions", "posts", "requests", "scenes", "sentences"]
 VALIDATION = ".validation"  # texts that are held out, all of them
 LONGEST = 1200  # letters of a text
 ABOUT = json.loads((HERE / "facets/about.json").read_text())
@@ -94,7 +93,7 @@ class Bank:
             for text in read(path) if path.exists() else []:
                 if (kind == VALIDATION or kept_back(text["text"])) == held_out:
                     self.texts.append({"text": text["text"], "facets": positioned(text["facets"])})
-        wordings = json.loads((HERE / f"facets/{WORDED.get(name, name)}.questions.json").read_text())
+        wordings = json.loads((HERE / f"facets/{name}.questions.json").read_text())
         self.wordings = {facet: kinds["held_out" if held_out else "train"] for facet, kinds in wordings.items()}
         self.common = collections.Counter(
             (facet, thing[-1]) for text in self.texts for facet, answer in text["facets"].items()

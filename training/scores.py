@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from model import SIZES
 
-POSITIONS = {f"facets.{bank}.position": f"facets.{bank}.stance" for bank in ["opinions", "debates"]}  # facets that count by another's answers in triplets
+POSITIONS = {"facets.opinions.position": "facets.opinions.stance"}  # facets that count by another's answers in triplets
 POSITIONED = ["facets.opinions.issue", "facets.opinions.position", "facets.opinions.stance"]
 
 
