@@ -74,6 +74,7 @@ class Adapter:
             self.pairs[name] = [a.to(device).requires_grad_(), torch.zeros(SIZES["layers"], out, run["rank"], device=device).requires_grad_()]
 
     def load(self, start, device):
+        """The numbers of `saved`, to learn on from."""
         found = saved(start)
         for name in MODULES:
             each = [[found[key(i, name, which)] for i in range(SIZES["layers"])] for which in "AB"]
