@@ -134,7 +134,8 @@ class Steps:
         return found
 
 
-def train(model, data, run, deadline, path):
+def train(model, data, run, deadline, unfinished):
+    """The adapter at the run's end, and its curve; on the way it is kept as `unfinished`, if the run says "save"."""
     adapter = Adapter(run, model.device)
     steps = Steps(model, data, adapter, run)
     start = time.time()
@@ -170,7 +171,7 @@ def train(model, data, run, deadline, path):
             if not math.isfinite(near + norm + causal):
                 raise RuntimeError("the loss is no number")
             if run["save"]:
-                save(adapter, run, path)
+                save(adapter, run, unfinished)
     seconds = time.time() - start
     return adapter, {"curve": curve, "steps_done": taken, "seconds": seconds, "tokens_per_second": tokens / seconds, "tokens": tokens}
 
@@ -205,10 +206,12 @@ def main():
         result = {"run": run}
         try:
             path = args.output / f"{run['name']}.safetensors"
-            adapter, curve = train(model, data, run, start + args.seconds if args.seconds else None, path)
+            unfinished = path.with_suffix(".unfinished")
+            adapter, curve = train(model, data, run, start + args.seconds if args.seconds else None, unfinished)
             result |= curve
             if run["save"]:
                 save(adapter, run, path)
+                unfinished.unlink(missing_ok=True)
             layers = sorted({16, 20, 22, 24, 25, 26, 27, 28, 29, 30, run["read"]})
             result["scores"] = scores = held.score(model, data, adapter, run, layers)
             plain = {key: round(value, 3) for key, value in scores.items() if isinstance(value, float)}
