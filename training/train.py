@@ -4,7 +4,7 @@
 
 `runs.json` is a list of settings, each a dictionary over `DEFAULTS`. A run ends with a line in out/results.jsonl:
 settings, curve and scores on held-out rows; with "save" it leaves the adapter as f16 in out/NAME.safetensors,
-which `export.py` makes a PEFT folder of. A run that fails is written down, and the next begins.
+which `export.py` makes a PEFT folder of (until its end it is out/NAME.unfinished). A run that fails is written down, and the next begins.
 
 The loss has parts. `causal` is the trainer's: cross-entropy of the answer's tokens and the end token (`whole` is its
 whole-answer, with the answer's tokens as the bag). `near` compares the states where answers begin, at the layer that
